@@ -1,0 +1,125 @@
+"""A cache that may be lost: while Redis is away everything is a miss, and no request waits for it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Self
+
+from cachelib.serializers import JSONSerializer
+from flask import Flask
+from flask_caching.backends.rediscache import RedisCache
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.extensions import cache
+
+logger = logging.getLogger(__name__)
+
+REDIS_GONE = (RedisError, OSError)
+
+
+def init_app(app: Flask) -> None:
+    config = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": app.config["CACHE_DEFAULT_TIMEOUT"]}
+    if app.config["REDIS_URL"]:
+        config |= {"CACHE_TYPE": f"{__name__}.ForgivingRedisCache", "CACHE_SERIALIZER": Serializer}
+    cache.init_app(app, config)
+
+
+def cache_backend() -> str:
+    return "redis" if isinstance(cache.cache, ForgivingRedisCache) else "memory"
+
+
+def cache_state() -> str:
+    return "ok" if cache_backend() == "memory" or cache.cache.ping() else "degraded"
+
+
+class Serializer(JSONSerializer):
+    """JSON, not pickle: whoever can write to Redis must not be able to run code here."""
+
+    def loads(self, value: bytes | None, *args: Any, **kwargs: Any) -> Any:
+        return None if value is None else super().loads(value, *args, **kwargs)
+
+
+def or_miss(method: Callable[..., Any], miss: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of the cache, with the answer of an empty one while Redis is away."""
+
+    @wraps(method)
+    def forgiving(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.lost:
+            try:
+                return method(self, *args, **kwargs)
+            except REDIS_GONE as error:
+                self.lose(error)
+        return miss(*args)
+
+    return forgiving
+
+
+def nothing(*_: Any) -> None:
+    return None
+
+
+class ForgivingRedisCache(RedisCache):
+    """Redis until it fails; then nothing, until a thread of its own finds it again."""
+
+    RETRY_SECONDS = 1
+
+    @classmethod
+    def factory(cls, app: Flask, config: dict, args: list, kwargs: dict) -> Self:
+        client = Redis.from_url(
+            app.config["REDIS_URL"],
+            password=app.config["REDIS_PASSWORD"],
+            socket_timeout=app.config["REDIS_TIMEOUT"],
+            socket_connect_timeout=app.config["REDIS_TIMEOUT"],
+            # Once more and at once: the connection in the pool may be from before a restart of Redis.
+            retry=Retry(NoBackoff(), 1),
+            # Never the bottleneck: a full pool raises the same error as a lost Redis.
+            max_connections=10_000,
+        )
+        return cls(client, key_prefix="app:", **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.lost = False
+        self.lock = threading.Lock()
+
+    def lose(self, error: Exception) -> None:
+        with self.lock:
+            if self.lost:
+                return
+            self.lost = True
+        logger.warning("The cache is lost, the app goes on without it: %s", error)
+        threading.Thread(target=self.recover, daemon=True).start()
+
+    def recover(self) -> None:
+        while self.lost:
+            time.sleep(self.RETRY_SECONDS)
+            try:
+                # What was written meanwhile could not be invalidated, so nothing older may be served.
+                self.remove_all()
+                self.lost = False
+            except REDIS_GONE:
+                continue
+        logger.warning("The cache is back")
+
+    def remove_all(self) -> bool:
+        # SCAN, because KEYS blocks Redis, longer than our time-out when there are many.
+        keys = list(self._write_client.scan_iter(f"{self.key_prefix}*", count=1000))
+        return bool(keys and self._write_client.unlink(*keys))
+
+    get = or_miss(RedisCache.get, nothing)
+    get_many = or_miss(RedisCache.get_many, lambda *keys: [None] * len(keys))
+    has = or_miss(RedisCache.has, nothing)
+    set = or_miss(RedisCache.set, nothing)
+    set_many = or_miss(RedisCache.set_many, lambda *_: [])
+    add = or_miss(RedisCache.add, nothing)
+    inc = or_miss(RedisCache.inc, nothing)
+    dec = or_miss(RedisCache.dec, nothing)
+    delete = or_miss(RedisCache.delete, nothing)
+    delete_many = or_miss(RedisCache.delete_many, lambda *_: [])
+    unlink = or_miss(RedisCache.unlink, nothing)
+    clear = or_miss(remove_all, nothing)
+    ping = or_miss(lambda self: self._write_client.ping(), nothing)

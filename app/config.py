@@ -1,0 +1,197 @@
+"""Every setting of the app, and the one place that reads the environment.
+
+APP_ENV picks the class. Each annotated setting of that class can be set by an environment variable of its own name,
+or by NAME_FILE, the path of a file that holds the value (a Compose secret). An empty variable counts as not set.
+
+This module imports the standard library only: gunicorn's master process checks the settings through it, before gevent
+has patched anything.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+# In example values. None is so short that a random key contains it by chance.
+EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "password", "placeholder", "secret")
+
+
+class ConfigError(SystemExit):
+    """All faults of a configuration at once. Uncaught, it ends the process with its message and no traceback."""
+
+    def __init__(self, faults: dict[str, str]):
+        self.faults = faults
+        lines = [f"{name}: {expected}" for name, expected in faults.items()]
+        super().__init__("\n  - ".join(["The app cannot start with this configuration:", *lines]))
+
+
+class BaseConfig:
+    """What all environments share: the defaults, and what each one means."""
+
+    MSG: str = "Hello from Flagstone"  # shown on the status page
+    RELEASE: str = "unknown"  # what is deployed: a tag or a commit
+    SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
+    LOG_LEVEL: Literal["debug", "info", "warning", "error"] = "info"
+
+    # Proxies in front of the app, each of which sets X-Forwarded-For, -Proto and -Host. 0: those headers are ignored.
+    PROXY_HOPS: int = 0
+    MAX_CONTENT_LENGTH: int = 10 * 1024 * 1024  # bytes
+
+    DATABASE_URL: str | None = None  # not set: SQLite, in a file of the instance folder or a test's memory
+    DATABASE_PASSWORD: str | None = None  # goes into the URL
+    DATABASE_POOL_SIZE: int = 10  # connections that one process keeps ...
+    DATABASE_MAX_OVERFLOW: int = 20  # ... and opens on top of them under load
+    DATABASE_POOL_TIMEOUT: float = 30  # seconds to wait for a free one
+    DATABASE_POOL_RECYCLE: int = 3600  # seconds after which a connection is replaced
+    DATABASE_POOL_PRE_PING: bool = True  # test a connection before use: no error page after the database restarted
+    DATABASE_CONNECT_TIMEOUT: float = 5  # seconds
+    DATABASE_TIMEOUT: float = 30  # seconds that one request may spend on a statement; a command may take longer
+
+    REDIS_URL: str | None = None  # not set: a cache in each process
+    REDIS_PASSWORD: str | None = None
+    REDIS_TIMEOUT: float = 0.5  # seconds; slower than that is no cache
+    CACHE_DEFAULT_TIMEOUT: int = 60  # seconds
+
+    SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
+    SESSION_COOKIE_SECURE: bool = False
+    # A client sees the error page in every environment; the traceback goes to the log.
+    PROPAGATE_EXCEPTIONS: bool = False
+    DEBUG: bool = False
+    TESTING: bool = False
+
+    def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """What is wrong although it parses: by setting what is expected, never the value."""
+        faults = {}
+        for name, schemes in {"DATABASE": ("postgresql", "postgres", "sqlite"), "REDIS": ("redis", "rediss")}.items():
+            url, password = getattr(self, f"{name}_URL"), getattr(self, f"{name}_PASSWORD")
+            if url and not is_url(url, schemes):
+                faults[f"{name}_URL"] = f"expected {schemes[0]}://..."
+            elif url and password and urlsplit(url).password:
+                faults[f"{name}_PASSWORD"] = f"expected no second password, {name}_URL has one"
+        return faults
+
+
+class DevConfig(BaseConfig):
+    """A laptop, with or without Docker."""
+
+    APP_ENV = "Dev"
+    DEBUG: bool = True
+    TEMPLATES_AUTO_RELOAD: bool = True  # `flask run` without --debug switches DEBUG off
+
+
+class TestConfig(BaseConfig):
+    """Tests that need no services."""
+
+    APP_ENV = "Test"
+    TESTING: bool = True
+
+
+class ProductionConfig(BaseConfig):
+    """A server. Does not start with anything that is fit only for development."""
+
+    APP_ENV = "Production"
+    SECRET_KEY: str = ""
+    SESSION_COOKIE_SECURE: bool = True
+
+    def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
+        faults = super().faults(environ)
+        example = any(word in self.SECRET_KEY.lower() for word in EXAMPLE_WORDS)
+        if example or len(self.SECRET_KEY) < 32 or len(set(self.SECRET_KEY)) < 8:
+            faults |= {"SECRET_KEY": "expected at least 32 random characters, and no example"}
+        if not self.DATABASE_URL:
+            faults["DATABASE_URL"] = "expected postgresql://user@host/name, it is not set"
+        on = {"DEBUG": self.DEBUG, "TESTING": self.TESTING}
+        on["FLASK_DEBUG"] = environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")  # as Flask reads it
+        return faults | {name: "expected to be off in Production" for name, value in on.items() if value}
+
+
+ENVIRONMENTS = {config.APP_ENV: config for config in (DevConfig, ProductionConfig, TestConfig)}
+
+
+def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
+    """The configuration that APP_ENV picks; Dev where it is not set."""
+    environment = ENVIRONMENTS.get(environ.get("APP_ENV") or "Dev")
+    if environment is None:
+        raise ConfigError({"APP_ENV": f"expected one of {', '.join(ENVIRONMENTS)}"})
+    config = environment()
+    unread = override(config, environ)
+    if faults := config.faults(environ) | unread:
+        raise ConfigError(faults)
+    return config
+
+
+def override(settings: object, environ: Mapping[str, str]) -> dict[str, str]:
+    """Set the annotated settings from the environment. Returns what could not be read: by setting what is expected."""
+    faults = {}
+    for name, kind in get_type_hints(type(settings)).items():
+        try:
+            text = read(name, environ)
+            if text:
+                setattr(settings, name, parse(text, kind))
+        except ValueError as error:
+            faults[name] = str(error)
+    return faults
+
+
+def read(name: str, environ: Mapping[str, str]) -> str | None:
+    """The text of one setting, from NAME or from the file that NAME_FILE points to."""
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return environ.get(name)
+    if environ.get(name):
+        raise ValueError(f"expected either {name} or {name}_FILE, both are set")
+    try:
+        return Path(path).read_text().rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"expected a readable file in {name}_FILE ({reason})") from None
+
+
+def parse(text: str, kind: Any) -> Any:
+    """The value that the text stands for. A ValueError says what was expected; the text itself may be a secret."""
+    options = [option for option in get_args(kind) if option is not NoneType]
+    if get_origin(kind) is Literal:
+        if text not in options:
+            raise ValueError(f"expected one of {', '.join(options)}")
+        return text
+    if get_origin(kind) is list:
+        return [parse(item.strip(), options[0]) for item in text.split(",") if item.strip()]
+    if options:  # an optional setting
+        return parse(text, options[0])
+    convert, expected = PARSERS[kind]
+    try:
+        return convert(text)
+    except ValueError:
+        raise ValueError(f"expected {expected}") from None
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def number(text: str, convert: Callable[[str], float]) -> float:
+    value = convert(text)
+    if not isfinite(value) or value < 0:
+        raise ValueError
+    return value
+
+
+def is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return "://" in text and parts.scheme.partition("+")[0] in schemes and (parts.port or True)
+    except ValueError:
+        return False
+
+
+PARSERS: dict[type, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text"),
+    int: (lambda text: number(text, int), "a whole number, 0 or more"),
+    float: (lambda text: number(text, float), "a number, 0 or more"),
+    bool: (boolean, "true or false (1/0, yes/no, on/off)"),
+}

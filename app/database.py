@@ -1,0 +1,129 @@
+"""The database: where it is, its pool of connections, and waits for it that come to an end."""
+
+import logging
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+
+import click
+import flask_migrate
+import psycopg2
+from flask import Config, Flask, has_request_context
+from flask.cli import with_appcontext
+from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
+from sqlalchemy import URL, inspect, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+
+from app.extensions import db, migrate
+
+logger = logging.getLogger(__name__)
+
+# What "the database is gone" looks like: two errors of the driver, and one of a pool with no free connection.
+DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)
+
+deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+
+
+def init_app(app: Flask) -> None:
+    url = app.config["SQLALCHEMY_DATABASE_URI"] = database_url(app)
+    # With the values of a statement, an error message would put into the log what users wrote.
+    options = app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"hide_parameters": not app.debug}
+    if url.get_backend_name() == "postgresql":
+        set_wait_callback(partial(wait, app.config))
+        options |= {
+            "pool_size": app.config["DATABASE_POOL_SIZE"],
+            "max_overflow": app.config["DATABASE_MAX_OVERFLOW"],
+            "pool_timeout": app.config["DATABASE_POOL_TIMEOUT"],
+            "pool_recycle": app.config["DATABASE_POOL_RECYCLE"],
+            "pool_pre_ping": app.config["DATABASE_POOL_PRE_PING"],
+        }
+    db.init_app(app)
+    # SQLite cannot alter a column: batch mode writes migrations that copy the table there, and only there.
+    migrate.init_app(app, db, directory=Path(__file__).with_name("migrations"), render_as_batch=True)
+    app.cli.add_command(wait_for_database)
+    if not app.config["DATABASE_URL"]:
+        with app.app_context():
+            create_tables()
+
+
+def database_url(app: Flask) -> URL:
+    """Where the database is. A URL object, because that hides its password when it is printed."""
+    url = make_url(app.config["DATABASE_URL"] or ("sqlite://" if app.testing else "sqlite:///flagstone.db"))
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg2")
+    return url.set(password=app.config["DATABASE_PASSWORD"]) if app.config["DATABASE_PASSWORD"] else url
+
+
+def create_tables() -> None:
+    """A new SQLite file (or a test's memory) needs no command before the first page."""
+    if not inspect(db.engine).get_table_names():
+        flask_migrate.upgrade()
+
+
+def wait(config: Config, connection: connection) -> None:
+    """Wait for PostgreSQL as psycopg2's wait callback: without one a query blocks every greenlet of the process.
+
+    With one, psycopg2 leaves all time-outs to it, connect_timeout too; and a frozen server never answers.
+    """
+    limit = float("inf")  # a migration may take as long as it takes
+    if connection.status == STATUS_SETUP:
+        limit = config["DATABASE_CONNECT_TIMEOUT"]
+    elif has_request_context():
+        limit = config["DATABASE_TIMEOUT"]
+    until = min(time.monotonic() + limit, deadline.get())
+    while (state := connection.poll()) != POLL_OK:
+        # From the standard library, which gunicorn's gevent worker has made cooperative.
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        left = until - time.monotonic()
+        if not poll.poll(None if left == float("inf") else max(left, 0) * 1000):
+            raise psycopg2.OperationalError("no answer from the database in time")
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """No wait for the database inside this block goes on for longer."""
+    token = deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        deadline.reset(token)
+
+
+def database_state() -> str:
+    try:
+        with time_limit(3), db.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        logger.warning("The database does not answer: %s", reason(error))
+        return "unavailable"
+    return "ok"
+
+
+def reason(error: Exception) -> str:
+    """The first line of what the driver says; it names the host and never the password."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+@click.command("wait-for-database")
+@click.option("--limit", default=60.0, show_default=True, help="Seconds after which to give up.")
+@with_appcontext
+def wait_for_database(limit: float) -> None:
+    """Wait until the database accepts connections."""
+    end, pause = time.monotonic() + limit, 0.5
+    while True:
+        try:
+            db.engine.connect().close()
+            click.echo("The database is ready.")
+            return
+        except SQLAlchemyError as error:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise click.ClickException(f"no database after {limit:g} s: {reason(error)}") from None
+            pause = min(pause * 2, 8, left)
+            click.echo(f"The database is not ready, trying again in {pause:.0f} s: {reason(error)}", err=True)
+            time.sleep(pause)

@@ -1,0 +1,44 @@
+"""What a client sees of an error: JSON under /api, a page elsewhere, the request id in both, never a traceback."""
+
+from typing import Any
+
+from flask import Flask, Response, current_app, jsonify, render_template, request
+from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
+
+from app.database import DATABASE_GONE, reason
+from app.log import request_id
+
+
+class InvalidInput(BadRequest):
+    """The request is well-formed, but fields of it are not what they have to be."""
+
+    description = "Some fields are not valid."
+
+    def __init__(self, fields: dict[str, str]):
+        super().__init__()
+        self.fields = fields
+
+
+def init_app(app: Flask) -> None:
+    # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
+    app.register_error_handler(HTTPException, answer)
+    for error in DATABASE_GONE:
+        app.register_error_handler(error, database_gone)
+
+
+def answer(error: HTTPException) -> Response:
+    response = Response.force_type(error.get_response(), request.environ)  # keeps Allow, Retry-After and the like
+    if request.path.startswith("/api/"):
+        body: dict[str, Any] = {"status": error.code, "message": error.description, "request_id": request_id()}
+        if isinstance(error, InvalidInput):
+            body["fields"] = error.fields
+        response.data = jsonify(error=body).data
+        response.content_type = "application/json"
+    else:
+        response.data = render_template("error.html", error=error)
+    return response
+
+
+def database_gone(error: Exception) -> Response:
+    current_app.logger.error("The database is gone: %s", reason(error))
+    return answer(ServiceUnavailable("The database is not available, please try again.", retry_after=5))

@@ -1,0 +1,24 @@
+"""Liveness and readiness, for Docker, load balancers and people."""
+
+from flask import Blueprint, current_app
+from flask.typing import ResponseReturnValue
+
+from app.cache import cache_state
+from app.database import database_state
+
+blueprint = Blueprint("health", __name__, url_prefix="/health")
+
+
+@blueprint.get("/live")
+def live() -> ResponseReturnValue:
+    """This process serves. Asks nothing else: a restart of it would not bring a database back."""
+    return {"status": "ok"}
+
+
+@blueprint.get("")
+def ready() -> ResponseReturnValue:
+    """What the app needs is there. It works without a cache, if slower; not without a database."""
+    database, cache = database_state(), cache_state()
+    status = "unavailable" if database != "ok" else cache
+    body = {"status": status, "database": database, "cache": cache, "release": current_app.config["RELEASE"]}
+    return body, 503 if status == "unavailable" else 200

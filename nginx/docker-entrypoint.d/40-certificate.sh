@@ -1,0 +1,29 @@
+#!/bin/sh
+# The pair that nginx serves, /run/nginx/tls: certbot's, or until there is one a self-signed placeholder.
+# (A placeholder under live/ would make certbot refuse the name.) Then keeps watch for a newer one.
+set -eu
+served=/run/nginx/tls
+issued=/etc/letsencrypt/live/$DOMAIN
+
+grep -q http/tls.conf /run/nginx/site.conf || exit 0 # plain HTTP
+
+serve() { # directory: take its pair, if certificate and key belong together
+    [ "$(openssl x509 -noout -pubkey -in "$1/fullchain.pem")" = "$(openssl pkey -pubout -in "$1/privkey.pem")" ] || return 1
+    rm -rf $served.next && mkdir $served.next && cp -L "$1/fullchain.pem" "$1/privkey.pem" $served.next/ || return 1
+    rm -rf $served && mv $served.next $served
+}
+
+if ! { [ -e "$issued/fullchain.pem" ] && serve "$issued"; }; then
+    mkdir -p /run/nginx/placeholder
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
+        -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN,DNS:www.$DOMAIN" \
+        -keyout /run/nginx/placeholder/privkey.pem -out /run/nginx/placeholder/fullchain.pem 2>/dev/null
+    serve /run/nginx/placeholder
+    echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
+fi
+
+while sleep 5; do
+    if [ -e "$issued/fullchain.pem" ] && ! cmp -s "$issued/fullchain.pem" $served/fullchain.pem; then
+        serve "$issued" && nginx -s reload && echo "certificate: serving the one issued for $DOMAIN"
+    fi
+done &

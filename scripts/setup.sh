@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Makes this machine able to run the stack. Idempotent: one line a step, and only what is missing is done.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+COMPOSE_AT_LEAST=2.24.4 # the first with !override, which compose.yaml needs
+DISK_AT_LEAST_GB=3
+DOCKERD_LOG=/var/log/dockerd.log
+DOCKER_DOCS=https://docs.docker.com/engine/install/
+
+step() { printf '%-9s %s\n' "$1" "$2"; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo && { [ -t 0 ] || sudo -n true; }; } >/dev/null 2>&1; }
+answers() { docker version >/dev/null 2>&1; }
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
+
+missing_parts() {
+  { answers || command -v dockerd >/dev/null; } || echo engine
+  command -v docker >/dev/null || echo cli
+  docker compose version >/dev/null 2>&1 || echo compose
+  docker buildx version >/dev/null 2>&1 || echo buildx
+}
+
+# Debian 12 has only Compose v1: take these four packages from Debian 13 and, by the pin, nothing else.
+use_docker_of_debian_13() {
+  local mirror
+  # shellcheck disable=SC2016 # apt-get's own variable
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n1)
+  root tee /etc/apt/sources.list.d/docker-from-trixie.sources >/dev/null <<-SOURCE
+	Types: deb
+	URIs: ${mirror:?setup: no apt source for Debian 12 is configured}
+	Suites: trixie
+	Components: main
+	Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	SOURCE
+  root tee /etc/apt/preferences.d/docker-from-trixie >/dev/null <<-PIN
+	Package: *
+	Pin: release n=trixie
+	Pin-Priority: -10
+
+	Package: docker.io docker-cli docker-compose docker-buildx
+	Pin: release n=trixie
+	Pin-Priority: 900
+	PIN
+}
+
+install_docker() { # parts...
+  local -A package=([engine]=docker.io [cli]=docker-cli [compose]=docker-compose [buildx]=docker-buildx)
+  local packages=() part id='' version=''
+  # shellcheck source=/dev/null
+  id=$(. /etc/os-release 2>/dev/null && echo "$ID") version=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-}")
+  [[ $id = debian || $id = ubuntu ]] ||
+    fail "Docker is incomplete, missing: $*." "Install Docker Engine or Docker Desktop: $DOCKER_DOCS"
+  ! command -v dpkg >/dev/null || ! dpkg -s docker-ce >/dev/null 2>&1 ||
+    fail "missing beside docker-ce: $*. Run: apt-get install docker-compose-plugin docker-buildx-plugin"
+  can_be_root ||
+    fail "Docker is incomplete, missing: $*; installing it takes root or sudo." "Ask an administrator, or see $DOCKER_DOCS"
+  if [ "$id" = ubuntu ]; then package[compose]=docker-compose-v2 package[cli]=docker.io; fi
+  for part; do packages+=("${package[$part]}"); done
+  if [ -t 0 ]; then
+    read -rp "Install ${packages[*]} with apt-get? [Y/n] " reply
+    [[ ${reply:-y} = [Yy]* ]] || fail "Docker is needed. By hand: $DOCKER_DOCS"
+  fi
+  if [ "$id$version" = debian12 ]; then use_docker_of_debian_13; fi
+  root apt-get update -q >/dev/null
+  root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+    "${packages[@]}" iptables >/tmp/setup-apt.log 2>&1 || fail "apt-get could not install Docker:" "$(tail -n5 /tmp/setup-apt.log)"
+  step installed "${packages[*]}"
+}
+
+start_engine() {
+  local stderr
+  stderr=$(docker version 2>&1 >/dev/null || true)
+  case $stderr in *"permission denied"*)
+    fail "you may not use Docker's socket. Run: sudo usermod -aG docker $(id -un), then log in again." ;;
+  esac
+  { command -v dockerd >/dev/null && [ -z "${DOCKER_HOST:-}" ]; } ||
+    fail "Docker does not answer${DOCKER_HOST:+ at $DOCKER_HOST}. Start it (Docker Desktop: open it), then try again."
+  can_be_root || fail "Docker is not running, and starting it takes root or sudo. Run: sudo systemctl start docker"
+  if [ -d /run/systemd/system ]; then root systemctl start docker
+  elif ! { root service docker start && wait_for_engine 10; } >/dev/null 2>&1; then
+    root sh -c "setsid dockerd </dev/null >>$DOCKERD_LOG 2>&1 &"
+  fi
+  wait_for_engine 30 || fail "dockerd does not come up. Its log: $DOCKERD_LOG" "$(root tail -n3 $DOCKERD_LOG 2>/dev/null)"
+  step started "Docker Engine"
+}
+wait_for_engine() { # seconds
+  local deadline=$((SECONDS + $1))
+  until answers; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.3; done
+}
+
+check_engine() {
+  local missing compose free
+  missing=$(missing_parts | xargs)
+  # shellcheck disable=SC2086 # a list of words
+  if [ -n "$missing" ]; then install_docker $missing; fi
+  answers || start_engine
+  compose=$(docker compose version --short | sed 's/^v//; s/[^0-9.].*//')
+  at_least "$compose" "$COMPOSE_AT_LEAST" ||
+    fail "Docker Compose is $compose, and $COMPOSE_AT_LEAST or later is needed. Update it: $DOCKER_DOCS"
+  step docker "Engine $(docker version --format '{{.Server.Version}}'), Compose $compose"
+  free=$(df -Pk "$(docker info --format '{{.DockerRootDir}}')" 2>/dev/null || df -Pk .)
+  free=$(echo "$free" | awk 'END { print int($4 / 1048576) }')
+  [ "$free" -ge "$DISK_AT_LEAST_GB" ] ||
+    fail "$free GB of disk are free, and $DISK_AT_LEAST_GB GB are needed. Docker's own waste: docker system prune"
+}
+
+write_env() {
+  if [ -e .env ]; then step .env "kept"; return; fi
+  (umask 077 && cp .env.example .env)
+  step .env "written from .env.example; DOMAIN is in it"
+}
+
+# Compose mounts a secret with the owner and mode it has on the host, and containers run as several users: each file is
+# readable by all, in a folder that nobody but its owner may enter.
+make_secrets() {
+  local name made=''
+  mkdir -p secrets && chmod 700 secrets
+  while read -r name; do
+    if [ ! -s "secrets/$name" ]; then
+      head -c 48 /dev/urandom | base64 | tr -d '+/=\n' >"secrets/$name"
+      made="$made $name"
+    fi
+    chmod 444 "secrets/$name"
+  done < <(sed -n 's|.*file: ./secrets/\([a-z_]*\).*|\1|p' compose.prod.yaml)
+  if [ -n "$made" ]; then step secrets "made$made"; else step secrets kept; fi
+}
+
+# A checkout under umask 077 cannot be read by the users of the containers that mount it.
+open_source() { chmod -R a+rX app; }
+
+registry_answers() { # image: within 10 seconds
+  docker manifest inspect "$1" >/dev/null 2>&1 &
+  local asked=$!
+  { sleep 10 && kill $asked; } >/dev/null 2>&1 &
+  wait $asked 2>/dev/null
+}
+
+get_images() {
+  local image missing=()
+  for image in $(scripts/base-images.sh); do
+    docker image inspect "$image" >/dev/null 2>&1 || missing+=("$image")
+  done
+  if [ ${#missing[@]} = 0 ]; then step images "all here"; return; fi
+  if registry_answers "${missing[0]}"; then
+    for image in "${missing[@]}"; do docker pull --quiet "$image" >/dev/null && step pulled "$image"; done
+  else
+    { command -v apt-get >/dev/null && can_be_root; } ||
+      fail "no registry answers for: ${missing[*]}." "Building them from Debian packages (offline/) takes Debian or Ubuntu, and root."
+    root offline/build.sh "${missing[@]}"
+  fi
+}
+
+check_engine
+write_env
+make_secrets
+open_source
+get_images

@@ -1,0 +1,37 @@
+"""What the redis service relies on."""
+
+from tests.images.container import HARDENED, once, settings, shell, started, version
+from tests.wait import until
+
+
+def test_a_container_is_the_server():
+    assert settings("redis")["Entrypoint"] == ["docker-entrypoint.sh"]
+    assert settings("redis")["Cmd"] == ["redis-server"]
+    assert settings("redis")["WorkingDir"] == "/data"
+    assert "6379/tcp" in settings("redis")["ExposedPorts"]
+
+
+def test_server_and_client_are_of_the_tags_version():
+    assert f"v={version('redis')}." in once("redis", "redis-server", "--version").stdout
+    assert f"redis-cli {version('redis')}." in once("redis", "redis-cli", "--version").stdout
+
+
+def test_its_configuration_may_come_by_stdin_to_an_unprivileged_process():
+    script = "exec redis-server - <<CONFIG\nrequirepass secret\nsave ''\nCONFIG"
+    options = ("--user=999:999", *HARDENED, "--tmpfs=/tmp", "--tmpfs=/data:uid=999,gid=999")
+    with started("redis", "sh", "-c", script, options=options) as redis:
+        until(lambda: redis.exec("redis-cli", "--no-auth-warning", "-a", "secret", "ping") == "PONG", within=10)
+        assert "NOAUTH" in redis.exec("redis-cli", "ping")
+        assert redis.uid() == "999"
+
+
+def test_options_alone_start_the_server_and_root_becomes_redis():
+    with started("redis", "--port", "7000", "--save", "") as redis:
+        until(lambda: redis.exec("redis-cli", "-p", "7000", "ping") == "PONG", within=10)
+        assert redis.uid() == "999"
+        assert redis.exec("stat", "-c", "%U", "/data") == "redis"
+
+
+def test_another_command_is_left_alone():
+    assert shell("redis", "id redis").startswith("uid=999(redis) gid=999(redis)")
+    assert once("redis", "id", "-u").stdout.strip() == "0"

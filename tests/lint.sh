@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every linter, all of them even when one finds something. Runs in the test container: make lint
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+failed=()
+
+check() { # name command...
+  local name=$1
+  shift
+  if output=$("$@" 2>&1); then echo "ok      $name"; else
+    echo "FAILED  $name"
+    echo "$output"
+    failed+=("$name")
+  fi
+}
+
+compose_is_silent() { # valid, and without a warning
+  [ -z "$(docker compose --file "$1" --profile '*' config --quiet 2>&1 | tee /dev/stderr)" ]
+}
+
+rendered() { # site: the whole configuration as nginx in that site's container reads it
+  docker compose --project-name "$TEST_ID-lint" --file "$1" run --rm --no-deps --no-TTY nginx nginx -T -q
+}
+nginx_accepts() { rendered "$1" >/tmp/nginx.conf; }
+gixy_accepts() { gixy --regex-redos-url '' /tmp/nginx.conf; }
+
+check ruff ruff check .
+check 'ruff format' ruff format --check .
+check shellcheck shellcheck scripts/*.sh offline/*.sh tests/*.sh nginx/docker-entrypoint.d/*.sh .ci/run
+check hadolint hadolint app/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
+check compose-lint compose-lint check --fail-on low compose.yaml compose.prod.yaml
+for file in compose.yaml compose.prod.yaml; do
+  check "$file" compose_is_silent "$file"
+  check "nginx -t $file" nginx_accepts "$file"
+  check "gixy $file" gixy_accepts
+done
+
+[ ${#failed[@]} = 0 ] || { printf '\nlint: %s\n' "${failed[*]}"; exit 1; }

@@ -1,0 +1,116 @@
+"""The two stacks as their compose files describe them, each a project of its own, up once for all tests."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.site import Site
+from tests.wait import until
+
+TEST_ID = os.environ["TEST_ID"]
+DOMAIN = "example.test"
+
+
+@dataclass
+class Stack:
+    name: str
+    file: str
+    environment: dict = field(default_factory=dict)
+    site: Site = None
+    http: Site = None
+
+    @property
+    def project(self):
+        return f"{TEST_ID}-{self.name}"
+
+    def compose(self, *arguments, **options):
+        command = ("compose", "--project-name", self.project, "--file", self.file, *arguments)
+        return docker(*command, **{"timeout": 300, **self.environment, **options})
+
+    def once(self, service, *command, environment=None, options=()):
+        """`command` in a container of its own, for as long as it runs; returns the finished process."""
+        flags = [flag for name, value in (environment or {}).items() for flag in ("--env", f"{name}={value}")]
+        start = ("run", "--rm", "--no-deps", "--no-TTY", *flags, *options, service, *command)
+        compose = ("docker", "compose", "--project-name", self.project, "--file", self.file)
+        return run(*compose, *start, check=False, **self.environment)
+
+    def container(self, service):
+        return self.compose("ps", "--all", "--quiet", service)
+
+    def inspect(self, service):
+        return json.loads(docker("inspect", self.container(service)))[0]
+
+    def services(self):
+        return self.compose("config", "--services").split()
+
+    def logs(self, service):
+        return run("docker", "logs", self.container(service)).stdout
+
+    def await_healthy(self, *services, within=60):
+        def healthy():
+            states = {service: self.inspect(service)["State"] for service in services}
+            bad = {name: state["Status"] for name, state in states.items() if state["Health"]["Status"] != "healthy"}
+            assert not bad, bad
+            return True
+
+        until(healthy, within=within, what=f"{services} healthy")
+
+    def await_health(self, status, within=30):
+        """Wait until GET /health has this `status` field, and return the whole Answer."""
+
+        def seen():
+            answer = self.site.get("/health")
+            assert answer.json["status"] == status, answer.json
+            return answer
+
+        return until(seen, within=within)
+
+    def up(self):
+        self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
+        docker("network", "connect", f"{self.project}_edge", socket.gethostname())
+
+    def down(self):
+        run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            print(self.compose("logs", "--tail", "30", check=False))
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.down()
+
+
+@pytest.fixture(scope="session")
+def dev():
+    """compose.yaml, on plain HTTP."""
+    stack = Stack("dev", "compose.yaml", {"DEV_PORT": "0"})
+    stack.site = stack.http = Site(f"{stack.project}-nginx-1", 8080, "localhost")
+    with stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def prod():
+    """compose.prod.yaml, on HTTPS, with its placeholder certificate."""
+    environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", "ACME_SERVER": "http://127.0.0.1:9/directory"}
+    stack = Stack("prod", "compose.prod.yaml", environment)
+    stack.site = Site(f"{stack.project}-nginx-1", 8443, DOMAIN, tls=True)
+    stack.http = Site(f"{stack.project}-nginx-1", 8080, DOMAIN)
+    with stack:
+        yield stack
+
+
+@pytest.fixture(scope="session", params=["dev", "prod"])
+def stack(request):
+    """Both: a promise that holds in development and in production."""
+    return request.getfixturevalue(request.param)

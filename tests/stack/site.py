@@ -1,0 +1,75 @@
+"""A plain HTTP client that says exactly what it is told: raw paths, any Host, any server name, no redirects."""
+
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@dataclass
+class Site:
+    """`host` as a client names it, answered by the container at `address`."""
+
+    address: str
+    port: int
+    host: str
+    tls: bool = False
+
+    def connect(self, host=None):
+        """An open socket; with TLS the certificate is not verified (tests/tls does that)."""
+        connection = socket.create_connection((self.address, self.port), timeout=20)
+        if self.tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection, server_hostname=(host or self.host).partition(":")[0])
+        return connection
+
+    def request(self, method, path, *, host=None, headers=None, body=None):
+        """Returns an Answer. Raises OSError or http.client.HTTPException where there is none."""
+        connection = http.client.HTTPConnection(self.address)
+        connection.sock = self.connect(host)
+        connection._validate_path = lambda _: None  # what a client may not send is what is tested
+        try:
+            headers = {"Host": host or self.host, **(headers or {})}
+            connection.request(method, path, body=body, headers=headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post_json(self, path, value, *, headers=None, **options):
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self.request("POST", path, body=body, headers=headers, **options)
+
+    def send(self, raw):
+        """Send bytes as they are; returns all that comes back until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(raw)
+            connection.settimeout(20)
+            received = b""
+            try:
+                while data := connection.recv(65536):
+                    received += data
+            except ConnectionResetError:
+                pass
+            return received

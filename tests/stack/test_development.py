@@ -1,0 +1,78 @@
+"""An edit shows at once, and no container leaves anything in the checkout."""
+
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.conftest import TEST_ID
+from tests.wait import until
+
+
+@contextmanager
+def edited(path, old, new):
+    """Replace `old` in the file that the development stack mounts, then put it back."""
+    file = Path(path)
+    text = file.read_text()
+    assert old in text
+    try:
+        file.write_text(text.replace(old, new))
+        yield
+    finally:
+        file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "shown_at"),
+    [
+        ("app/templates/base.html", "</main>", "/"),
+        ("app/static/style.css", "{", "/static/style.css"),
+        ("app/public/hello-world.txt", "\n", "/hello-world.txt"),
+    ],
+)
+def test_an_edited_file_shows_at_the_next_request(dev, path, old, shown_at):
+    mark = f"mark-{uuid.uuid4().hex}"
+    assert dev.site.get(shown_at).status == 200
+    with edited(path, old, f"/*{mark}*/{old}"):
+        until(lambda: mark in dev.site.get(shown_at).text, within=2)
+
+
+def test_an_edited_view_shows_within_two_seconds(dev):
+    with edited("app/health.py", "/health/live", "/health/alive"):
+        until(lambda: dev.site.get("/health/alive").status == 200, within=2 + 3)
+    until(lambda: dev.site.get("/health/live").status == 200, within=10)
+
+
+def test_a_container_can_not_write_into_the_checkout(dev):
+    wrote = dev.compose("exec", "-T", "app", "sh", "-c", "touch app/x 2>/dev/null && echo wrote; true")
+    assert wrote == ""
+
+
+def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
+    extra = "class Extra(db.Model):\n    id = db.Column(db.Integer, primary_key=True)\n\n\n"
+    with edited("app/notes/model.py", "class Note", f"{extra}class Note"):
+        run("scripts/migration.sh", "add extra", COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
+    (written,) = Path("app/migrations/versions").glob("*_add_extra.py")
+    try:
+        assert "create_table('extra'" in written.read_text().replace('"', "'")
+        assert written.stat().st_uid == Path("app").stat().st_uid
+    finally:
+        written.unlink()
+
+
+def test_make_up_names_the_port_that_is_taken_and_who_holds_it():
+    project = f"{TEST_ID}-taken"
+    docker("run", "--detach", "--name", f"{project}-holder", "--publish", "127.0.0.1::6379", "redis:8")
+    port = docker("port", f"{project}-holder", "6379").rpartition(":")[2]
+    environment = {"COMPOSE_PROJECT_NAME": project, "DEV_PORT": port}
+    try:
+        result = run("scripts/up.sh", check=False, timeout=300, **environment)
+        assert result.returncode == 1
+        last = result.stderr.splitlines()[-1]
+        assert f"port {port} is taken by the container {project}-holder" in last
+        assert "DEV_PORT" in last
+    finally:
+        docker("compose", "down", "--volumes", "--timeout", "2", **environment)
+        docker("rm", "--force", "--volumes", f"{project}-holder")

@@ -1,0 +1,67 @@
+"""What the application learns of a client comes from nginx, and from nothing that a client says."""
+
+import socket
+
+import pytest
+
+FORGED = {
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "ftp",
+    "X-Forwarded-Host": "evil.test",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Real-IP": "203.0.113.9",
+    "Forwarded": "for=203.0.113.9;proto=ftp;host=evil.test",
+}
+
+
+def own_address(site):
+    with socket.create_connection((site.address, site.port)) as connection:
+        return connection.getsockname()[0]
+
+
+def test_the_application_sees_the_client_and_the_public_address(stack):
+    page = stack.site.get("/").text
+    assert own_address(stack.site) in page
+    assert stack.site.host in page
+    assert ("https" if stack.site.tls else "http") in page
+
+
+@pytest.mark.parametrize("header", FORGED)
+def test_a_forged_forwarding_header_changes_nothing(stack, header):
+    page = stack.site.get("/", headers={header: FORGED[header]}).text
+    assert own_address(stack.site) in page
+    assert FORGED[header] not in page
+    assert "evil" not in page
+
+
+def test_all_of_them_at_once_change_nothing(stack):
+    answer = stack.site.get("/", headers=FORGED)
+    assert answer.status == 200
+    assert "203.0.113.9" not in answer.text
+    assert "evil" not in answer.text
+
+
+def test_addresses_built_by_flask_keep_scheme_and_host(stack):
+    """Location of a new note is absolute; a redirect after a form is relative to it."""
+    scheme = "https" if stack.site.tls else "http"
+    created = stack.site.post_json("/api/notes", {"title": "forged?"}, headers=FORGED)
+    assert created.status == 201
+    assert created.headers["Location"] == f"{scheme}://{stack.site.host}/api/notes/{created.json['id']}"
+    form = {"Content-Type": "application/x-www-form-urlencoded", **FORGED}
+    answer = stack.site.request("POST", "/notes", body="title=a+form", headers=form)
+    assert (answer.status, answer.headers["Location"]) == (303, "/notes")
+
+
+def test_addresses_built_by_flask_keep_the_port(dev):
+    created = dev.site.post_json("/api/notes", {"title": "port"}, host="localhost:8080")
+    assert created.headers["Location"].startswith("http://localhost:8080/api/notes/")
+
+
+def test_each_request_has_an_id_of_nginx_s_making(stack):
+    answer = stack.site.get("/", headers={"X-Request-ID": "forged"})
+    ids = answer.headers.get_all("X-Request-ID")
+    assert len(ids) == 1
+    assert ids[0] != "forged"
+    assert ids[0] in answer.text
+    assert f'"request_id":"{ids[0]}"' in stack.logs("nginx")

@@ -1,0 +1,71 @@
+"""Health tells the truth when a part is gone, and again when it is back; nothing needs a restart."""
+
+import pytest
+
+from tests.wait import until
+
+
+def test_a_whole_stack_is_healthy(stack):
+    answer = stack.site.get("/health")
+    assert answer.status == 200
+    assert {key: answer.json[key] for key in ("status", "database", "cache")} == dict.fromkeys(
+        ("status", "database", "cache"), "ok"
+    )
+
+
+def test_a_lost_cache_degrades_and_recovers(stack):
+    started = stack.inspect("app")["State"]["StartedAt"]
+    stack.compose("stop", "redis")
+    try:
+        assert stack.await_health("degraded").status == 200
+        assert stack.site.get("/api/notes").status == 200, "the demo works without its cache"
+        assert stack.site.post_json("/api/notes", {"title": "no cache"}).status == 201
+    finally:
+        stack.compose("start", "redis")
+    assert stack.await_health("ok").status == 200
+    assert "no cache" in stack.site.get("/api/notes").text, "no stale list after the outage"
+    assert stack.inspect("app")["State"]["StartedAt"] == started
+
+
+def test_a_lost_cache_is_logged_once_an_outage(stack):
+    def complaints():
+        logs = stack.compose("logs", "--no-log-prefix", "app").lower()
+        return sum("redis" in line or "cache" in line for line in logs.splitlines())
+
+    stack.await_health("ok")
+    before = complaints()
+    stack.compose("stop", "redis")
+    try:
+        stack.await_health("degraded")
+        for _ in range(20):
+            stack.site.get("/api/notes")
+        processes = 4  # each worker process notices for itself
+        assert 1 <= complaints() - before <= processes
+    finally:
+        stack.compose("start", "redis")
+        stack.await_health("ok")
+
+
+def test_a_lost_database_is_503_and_recovers(stack):
+    started = stack.inspect("app")["State"]["StartedAt"]
+    stack.compose("stop", "db")
+    try:
+        assert stack.await_health("unavailable").status == 503
+        failed = stack.site.post_json("/api/notes", {"title": "lost"})
+        assert failed.status == 503
+        assert failed.json["error"]["request_id"] == failed.headers["X-Request-ID"]
+        assert stack.site.get("/notes").status == 503
+        assert stack.site.get("/health/live").status == 200, "alive, though of no use"
+    finally:
+        stack.compose("start", "db")
+    until(lambda: stack.site.get("/health").status == 200, within=40)
+    assert stack.site.post_json("/api/notes", {"title": "back"}).status == 201
+    assert stack.inspect("app")["State"]["StartedAt"] == started
+
+
+@pytest.mark.parametrize("service", ["nginx", "app", "db", "redis"])
+def test_a_health_check_fails_when_its_service_does_not_answer(stack, service):
+    """The same command that Docker runs, in a container of the same service where nothing else runs."""
+    test = stack.inspect(service)["Config"]["Healthcheck"]["Test"]
+    command = ["sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:]
+    assert stack.once(service, *command[1:], options=("--entrypoint", command[0])).returncode != 0

@@ -1,0 +1,104 @@
+"""What Docker really runs, read from `docker inspect`: least privilege, limits, and no open door."""
+
+import pytest
+
+from tests.shell import docker
+
+UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "db": 999, "redis": 999, "certbot": 101}
+PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp"}}
+NETWORKS = {
+    "nginx": {"edge", "web"},
+    "app": {"web", "data"},
+    "migrate": {"web", "data"},
+    "db": {"data"},
+    "redis": {"data"},
+    "certbot": {"edge"},
+}
+
+
+@pytest.fixture(params=UIDS)
+def service(request, stack):
+    if request.param not in stack.services():
+        assert (stack.name, request.param) == ("dev", "certbot")
+        pytest.skip("development has no certificates")
+    return request.param
+
+
+def test_every_service_is_known_here(stack):
+    assert set(stack.services()) == set(UIDS) - ({"certbot"} if stack.name == "dev" else set())
+
+
+def test_it_is_confined(stack, service):
+    container = stack.inspect(service)
+    host = container["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    assert 0 < host["PidsLimit"] <= 256
+    assert int(host["LogConfig"]["Config"]["max-file"]) > 1
+    assert host["LogConfig"]["Config"]["max-size"]
+    assert not any("docker.sock" in mount["Source"] for mount in container["Mounts"])
+
+
+def test_it_restarts_and_stops_in_order(stack, service):
+    container = stack.inspect(service)
+    assert container["HostConfig"]["RestartPolicy"]["Name"] == ("no" if service == "migrate" else "always")
+    assert container["Config"]["StopSignal"]
+    if service != "migrate":
+        assert container["Config"]["Healthcheck"]["Test"][0] in ("CMD", "CMD-SHELL")
+
+
+def test_every_process_in_it_has_its_uid_and_no_capability(stack, service):
+    if service == "migrate":
+        assert stack.inspect(service)["Config"]["User"].startswith(str(UIDS[service]))
+        return
+    status = stack.compose("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/status")
+    uids = {line.split()[1] for line in status.splitlines() if line.startswith("Uid:")}
+    capabilities = {line.split()[1] for line in status.splitlines() if line.startswith(("CapEff:", "CapPrm:"))}
+    assert uids == {str(UIDS[service])}
+    assert {int(mask, 16) for mask in capabilities} == {0}
+
+
+def test_it_can_not_write_where_its_code_lies(stack, service):
+    if service == "migrate":
+        return
+    for folder in ("/etc", "/usr", "/srv", "/opt"):
+        wrote = stack.compose("exec", "-T", service, "sh", "-c", f"touch {folder}/x 2>/dev/null && echo wrote; true")
+        assert wrote == "", folder
+
+
+def test_it_is_on_its_networks_only(stack, service):
+    networks = stack.inspect(service)["NetworkSettings"]["Networks"]
+    assert {name.removeprefix(f"{stack.project}_") for name in networks} == NETWORKS[service]
+
+
+def test_only_nginx_publishes_ports(stack):
+    for service in stack.services():
+        ports = {port for port, bound in stack.inspect(service)["NetworkSettings"]["Ports"].items() if bound}
+        assert ports == (PUBLISHED[stack.name] if service == "nginx" else set()), service
+
+
+def test_development_is_published_on_loopback_only(dev):
+    bound = dev.inspect("nginx")["NetworkSettings"]["Ports"]["8080/tcp"]
+    assert {binding["HostIp"] for binding in bound} == {"127.0.0.1"}
+
+
+def test_the_data_network_leads_nowhere(stack):
+    assert docker("network", "inspect", "--format", "{{.Internal}}", f"{stack.project}_data") == "true"
+
+
+def test_no_secret_is_in_an_image_an_environment_or_a_command_line(stack):
+    names = ("secret_key", "postgres_password", "redis_password")
+    secrets = [stack.compose("exec", "-T", "app", "cat", f"/run/secrets/{name}") for name in names]
+    seen = []
+    for service in stack.services():
+        container = stack.inspect(service)
+        seen += [docker("inspect", container["Id"]), docker("history", "--no-trunc", container["Image"])]
+        seen += [docker("top", container["Id"], "-eo", "pid,args")] if container["State"]["Running"] else []
+        seen += [stack.compose("logs", service)]
+    for secret in secrets:
+        assert len(secret) >= 32
+        assert not any(secret in text for text in seen)

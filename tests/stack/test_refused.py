@@ -1,0 +1,82 @@
+"""What nginx refuses never reaches the application."""
+
+import json
+
+import pytest
+
+LIMIT = 10 * 1024 * 1024
+
+REFUSED_PATHS = [
+    "/static/../app/config.py",
+    "/static/%2e%2e/app/config.py",
+    "/static/%2e%2e%2fapp/config.py",
+    "/static/..%2fapp/config.py",
+    "/static/..%5capp/config.py",
+    "/../../etc/passwd",
+    "/static/./../x",
+    "/.git/config",
+    "/.env",
+    "/static/.hidden",
+    "/%2egit/config",
+    "/app/config.py~",
+    "/notes/backup.sql",
+    "/index.html.bak",
+    "/.index.html.swp",
+    "/a%00b",
+]
+
+REFUSED_REQUESTS = {
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.test\r\n\r\n",
+    "a NUL in the path": b"GET /\x00 HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    "an oversized header": b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"x" * 40000 + b"\r\n\r\n",
+    "an oversized path": b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    "chunked garbage": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+    "two lengths": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "length and chunks": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "no HTTP at all": b"\x16\x03\x01 hello\r\n\r\n",
+    "a space in a header's name": b"GET / HTTP/1.1\r\nHost: {host}\r\nX Y: z\r\n\r\n",
+}
+
+
+def reached_the_application(stack, request_id):
+    lines = [json.loads(line) for line in stack.logs("nginx").splitlines() if line.startswith("{")]
+    return [line["upstream"] for line in lines if line["request_id"] == request_id] != [""]
+
+
+@pytest.mark.parametrize("path", REFUSED_PATHS)
+def test_a_path_that_nobody_asks_for_in_earnest_is_refused(stack, path):
+    answer = stack.site.get(path)
+    assert answer.status in (400, 404)
+    assert not reached_the_application(stack, answer.headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize("what", REFUSED_REQUESTS)
+def test_a_malformed_request_is_refused(stack, what):
+    before = stack.logs("nginx").count('"upstream":"1')
+    received = stack.site.send(REFUSED_REQUESTS[what].replace(b"{host}", stack.site.host.encode()))
+    assert received == b"" or received.split(b" ", 2)[1].startswith(b"4"), received[:200]
+    assert stack.logs("nginx").count('"upstream":"1') == before
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(stack):
+    head = f"POST /api/notes HTTP/1.1\r\nHost: {stack.site.host}\r\nContent-Length: {LIMIT + 1}\r\n\r\n"
+    received = stack.site.send(head.encode()).decode()
+    assert received.startswith("HTTP/1.1 413 ")
+    error = json.loads(received.partition("\r\n\r\n")[2])["error"]
+    assert error["status"] == 413
+    assert f"X-Request-ID: {error['request_id']}" in received
+
+
+def test_dotfiles_that_are_meant_to_be_public_pass(stack):
+    assert reached_the_application(stack, stack.site.get("/.well-known/security.txt").headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize("path", ["/", "/static/style.css", "/static/none", "/.git", "/api/none", "/health"])
+def test_every_answer_carries_the_security_headers(stack, path):
+    headers = stack.site.get(path).headers
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "X-Request-ID"):
+        assert len(headers.get_all(name, [])) == 1, name
+    assert headers["Server"] == "nginx", "with no version"
+    assert ("Strict-Transport-Security" in headers) == stack.site.tls

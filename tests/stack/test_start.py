@@ -1,0 +1,79 @@
+"""A stack that can not start says why, once, and names the remedy."""
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.conftest import DOMAIN
+
+
+def test_every_fault_of_the_settings_is_told_at_once_and_no_value(prod):
+    faults = {"SECRET_KEY": "hunter2", "DATABASE_POOL_SIZE": "many", "PROXY_HOPS": "one", "DEBUG": "1"}
+    result = prod.once("app", environment=faults)
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    for name, value in faults.items():
+        assert name in said
+        assert value == "1" or value not in said
+    assert "Traceback" not in said
+
+
+def test_an_unknown_environment_is_told_what_is_allowed(prod):
+    result = prod.once("app", environment={"APP_ENV": "Prod"})
+    assert result.returncode != 0
+    assert "Dev, Production, Test" in result.stdout + result.stderr
+
+
+def test_without_a_domain_compose_says_where_to_set_it():
+    result = run("docker", "compose", "-f", "compose.prod.yaml", "config", "-q", check=False, DOMAIN="")
+    assert result.returncode != 0
+    assert "DOMAIN" in result.stderr
+    assert "make setup" in result.stderr
+
+
+def test_migrations_wait_for_the_database_a_line_a_try_and_then_give_up(prod):
+    elsewhere = {"DATABASE_URL": "postgresql://app@nowhere.invalid/app"}
+    result = prod.once("migrate", "flask", "wait-for-database", "--limit", "3", environment=elsewhere)
+    said = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert said.count("nowhere.invalid") >= 2
+    assert "Traceback" not in said
+
+
+def test_a_failing_migration_keeps_the_app_from_starting(prod):
+    compose = ("compose", "--project-name", f"{prod.project}-broken", "--file", prod.file)
+    environment = {**prod.environment, "DATABASE_URL": "postgresql://app@db/nonexistent"}
+    try:
+        result = run("docker", *compose, "up", "--detach", "app", check=False, timeout=180, **environment)
+        assert result.returncode != 0
+        assert "migrate" in result.stderr
+        assert docker(*compose, "ps", "--quiet", "--status", "running", "app", **environment) == ""
+        assert '"nonexistent" does not exist' in docker(*compose, "logs", "migrate", **environment)
+    finally:
+        docker(*compose, "down", "--volumes", "--timeout", "2", **environment)
+
+
+def test_certbot_without_an_authority_says_so_in_one_line_and_waits(prod):
+    (line,) = [line for line in prod.logs("certbot").splitlines() if "no certificate" in line][:1]
+    assert DOMAIN in line
+    assert "next try in" in line
+    assert prod.inspect("certbot")["State"]["Running"]
+
+
+@pytest.mark.parametrize("domain", ["", "localhost"])
+def test_certbot_without_a_public_name_says_what_to_set(prod, domain):
+    loop = ("timeout", "3", "python3", "/opt/flagstone/renew.py")
+    result = prod.once("certbot", *loop, environment={"DOMAIN": domain})
+    assert "set DOMAIN in .env" in result.stdout
+    assert result.stdout.count("\n") == 1
+
+
+def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(prod):
+    look = "ls /etc/letsencrypt; openssl x509 -noout -subject -in /run/nginx/tls/fullchain.pem"
+    said = prod.compose("exec", "-T", "nginx", "sh", "-c", look)
+    assert "placeholder" in said
+    assert "live" not in said
+
+
+def test_nginx_refuses_to_start_unless_its_configuration_was_rendered(prod):
+    """The image's template step exits 0 when it could not write; ours must not serve nothing in silence."""
+    assert prod.once("nginx", environment={"NGINX_ENVSUBST_OUTPUT_DIR": "/nowhere"}).returncode != 0

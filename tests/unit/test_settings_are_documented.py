@@ -1,0 +1,44 @@
+"""One list of settings: .env.example names what the compose files and the application read, and nothing else."""
+
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+from app.config import BaseConfig
+
+COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
+
+
+def documented():
+    return re.findall(r"^#?([A-Z][A-Z_]+)=", Path(".env.example").read_text(), re.MULTILINE)
+
+
+def read_by_compose():
+    text = Path("compose.yaml").read_text() + Path("compose.prod.yaml").read_text()
+    names = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text)) - COMPOSE_OWN
+    return {name for name in names if not name.startswith("TEST_")}  # those are tests/run.sh's
+
+
+def test_each_variable_is_documented_once():
+    assert len(documented()) == len(set(documented()))
+
+
+def test_the_compose_files_read_only_what_is_documented():
+    assert read_by_compose() <= set(documented())
+
+
+def test_what_is_documented_is_read_by_something():
+    application = {*get_type_hints(BaseConfig)}
+    gunicorn = set(re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("app/gunicorn.conf.py").read_text()))
+    assert set(documented()) <= read_by_compose() | application | gunicorn | {"COMPOSE_PROFILES"}
+
+
+def test_the_defaults_shown_are_the_defaults():
+    text = Path("compose.yaml").read_text() + Path("compose.prod.yaml").read_text()
+    in_compose = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+    shown = dict(re.findall(r"^#([A-Z_]+)=(.+)$", Path(".env.example").read_text(), re.MULTILINE))
+    for name, value in shown.items():
+        if name in in_compose:
+            assert value == in_compose[name], name
+        elif hasattr(BaseConfig, name):
+            assert value == str(getattr(BaseConfig, name)), name

@@ -1,0 +1,22 @@
+"""Waits are conditions with a deadline, never sleeps of a guessed length."""
+
+import time
+
+
+def until(condition, *, within: float, what: str = ""):
+    """Call `condition` until it returns something true, and return that.
+
+    An AssertionError or OSError raised meanwhile counts as "not yet". Fails after `within` seconds,
+    saying what was last seen.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            seen = condition()
+            if seen:
+                return seen
+        except (AssertionError, OSError) as error:
+            seen = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or condition}; last seen: {seen!r}")
+        time.sleep(0.1)
