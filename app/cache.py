@@ -92,7 +92,8 @@ class ForgivingRedisCache(RedisCache):
                 return
             self.lost = True
         logger.warning("The cache is lost, the app goes on without it: %s", error)
-        threading.Thread(target=self.recover, daemon=True).start()
+        self.recovery = threading.Thread(target=self.recover, daemon=True)
+        self.recovery.start()
 
     def recover(self) -> None:
         while self.lost:

@@ -105,8 +105,8 @@ def database_state() -> str:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what the driver says; it names the host and never the password."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    """Which host, and the first line of what the driver says. Never the password."""
+    return f"{db.engine.url.host or db.engine.name}: {getattr(error, 'orig', error)}".strip().partition("\n")[0]
 
 
 @click.command("wait-for-database")

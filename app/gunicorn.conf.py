@@ -3,9 +3,15 @@
 
 import importlib.util
 import os
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from math import ceil
 from pathlib import Path
+from typing import ClassVar
+
+from gevent import Greenlet, getcurrent, killall
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.ggevent import GeventWorker
 
 # By its path, because `import app` would load Flask and all the rest into the master, before gevent patches a worker.
 spec = importlib.util.spec_from_file_location("app_config", Path(__file__).with_name("config.py"))
@@ -19,7 +25,7 @@ class Server:
     GUNICORN_BIND: str = "0.0.0.0:8000"
     GUNICORN_PROCESSES: int | None = None
     WEB_CONCURRENCY: int | None = None  # the same, by the name that hosts use
-    GUNICORN_THREADS: int = 1000  # requests that one process works on at once, idle connections included
+    GUNICORN_THREADS: int | None = None  # requests that one process works on at once, idle connections included
     GUNICORN_RELOAD: bool = False
 
 
@@ -50,6 +56,31 @@ def address(hexadecimal: str) -> IPv4Address:
     return IPv4Address(bytes.fromhex(hexadecimal)[::-1])
 
 
+class Worker(GeventWorker):
+    """Closes idle connections when it stops.
+
+    nginx keeps some open for its next request; without this every stop, and every replacement after max_requests,
+    would wait for them until graceful_timeout.
+    """
+
+    idle: ClassVar[set[Greenlet]] = set()
+
+    @contextmanager
+    def timeout_ctx(self):  # around the wait for a request
+        connection = getcurrent()
+        self.idle.add(connection)
+        try:
+            with super().timeout_ctx():
+                yield
+        finally:
+            self.idle.discard(connection)
+
+    def notify(self):  # every second
+        super().notify()
+        if not self.alive:
+            killall(list(self.idle), exception=NoMoreData, block=False)
+
+
 server = Server()
 # All faults in one start, the app's and the server's, before there is a worker.
 unread = app_config.override(server, os.environ)
@@ -61,9 +92,9 @@ if unread:
     raise app_config.ConfigError(unread)
 
 bind = server.GUNICORN_BIND
-worker_class = "gevent"
+worker_class = Worker
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
-worker_connections = server.GUNICORN_THREADS
+worker_connections = server.GUNICORN_THREADS or 1000
 reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
 

@@ -58,7 +58,7 @@ build() { # image:tag target
   version=${version#v}
   # The date makes the package lists a day old at most: a mirror keeps no older packages.
   docker build --progress=plain --target "$2" --tag "$1" --build-arg VERSION="${version%%-*}" \
-    --build-arg TODAY="$(date +%F)" . >"$log" 2>&1 || fail "$1 could not be built; log: $log" "$(grep -m1 'E: ' "$log" || tail -n5 "$log")"
+    --build-arg TODAY="$(date +%F)" . >"$log" 2>&1 || fail "$1 could not be built; log: $log" "$(grep -om1 'E: .*' "$log" || tail -n5 "$log")"
   step built "$1"
 }
 

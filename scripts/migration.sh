@@ -10,4 +10,4 @@ docker compose run --rm --no-TTY --env MESSAGE="$1" migrate sh -c '
   touch /tmp/before
   flask db migrate --directory /tmp/migrations --message "$MESSAGE" >&2
   cd /tmp/migrations && find versions -newer /tmp/before -name "*.py" | tar -c -T -
-' | tar -xv -C app/migrations
+' | tar -xv --no-same-owner -C app/migrations

@@ -62,8 +62,8 @@ install_docker() { # parts...
     read -rp "Install ${packages[*]} with apt-get? [Y/n] " reply
     [[ ${reply:-y} = [Yy]* ]] || fail "Docker is needed. By hand: $DOCKER_DOCS"
   fi
-  if [ "$id$version" = debian12 ]; then use_docker_of_debian_13; fi
   root apt-get update -q >/dev/null
+  if [ "$id$version" = debian12 ]; then use_docker_of_debian_13 && root apt-get update -q >/dev/null; fi
   root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
     "${packages[@]}" iptables >/tmp/setup-apt.log 2>&1 || fail "apt-get could not install Docker:" "$(tail -n5 /tmp/setup-apt.log)"
   step installed "${packages[*]}"

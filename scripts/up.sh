@@ -23,5 +23,9 @@ explain() {
   esac
 }
 
-docker compose up --detach --build --wait --quiet-pull || { explain >&2; exit 1; }
+# Healthy is each container by itself; the last word has a request through all of them.
+through_nginx=(curl --fail --silent --output /dev/null --retry 15 --retry-delay 1 --retry-all-errors
+  --header 'Host: localhost' http://127.0.0.1:8080/health)
+{ docker compose up --detach --build --wait --quiet-pull &&
+  docker compose exec --no-TTY nginx "${through_nginx[@]}"; } || { explain >&2; exit 1; }
 echo "Flagstone is up: http://$(docker compose port nginx 8080)"

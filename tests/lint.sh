@@ -22,7 +22,8 @@ rendered() { # site: the whole configuration as nginx in that site's container r
   docker compose --project-name "$TEST_ID-lint" --file "$1" run --rm --no-deps --no-TTY nginx nginx -T -q
 }
 nginx_accepts() { rendered "$1" >/tmp/nginx.conf; }
-gixy_accepts() { gixy --regex-redos-url '' /tmp/nginx.conf; }
+# In development nginx looks at the files anew each time, so that an edit shows: no open_file_cache there.
+gixy_accepts() { gixy --skips "$([ "$1" = compose.prod.yaml ] || echo try_files_is_evil_too)" /tmp/nginx.conf; }
 
 check ruff ruff check .
 check 'ruff format' ruff format --check .
@@ -32,7 +33,7 @@ check compose-lint compose-lint check --fail-on low compose.yaml compose.prod.ya
 for file in compose.yaml compose.prod.yaml; do
   check "$file" compose_is_silent "$file"
   check "nginx -t $file" nginx_accepts "$file"
-  check "gixy $file" gixy_accepts
+  check "gixy $file" gixy_accepts "$file"
 done
 
 [ ${#failed[@]} = 0 ] || { printf '\nlint: %s\n' "${failed[*]}"; exit 1; }

@@ -4,7 +4,7 @@ from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.notes import model
-from app.notes.validation import NOTE_ID, limit_body, read_note, read_page
+from app.notes.validation import limit_body, read_note, read_page
 
 blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
 blueprint.before_request(limit_body)
@@ -25,12 +25,12 @@ def create() -> ResponseReturnValue:
     return note.as_dict(), 201, {"Location": url_for(".show", note_id=note.id, _external=True)}
 
 
-@blueprint.get(f"/{NOTE_ID}")
+@blueprint.get("/<int:note_id>")
 def show(note_id: int) -> ResponseReturnValue:
     return model.get_note(note_id).as_dict()
 
 
-@blueprint.delete(f"/{NOTE_ID}")
+@blueprint.delete("/<int:note_id>")
 def delete(note_id: int) -> ResponseReturnValue:
     model.delete_note(note_id)
     return "", 204

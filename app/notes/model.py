@@ -11,7 +11,7 @@ from app.extensions import cache, db
 
 TITLE_MAX = 200
 BODY_MAX = 10_000
-NO_SUCH_NOTE = "There is no such note."
+ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 
 
 class Note(db.Model):
@@ -56,12 +56,12 @@ def create_note(title: str, body: str) -> Note:
 
 
 def get_note(note_id: int) -> Note:
-    return db.session.get(Note, note_id) or abort(404, NO_SUCH_NOTE)
+    note = db.session.get(Note, note_id) if note_id <= ID_MAX else None
+    return note or abort(404, "There is no such note.")
 
 
 def delete_note(note_id: int) -> None:
-    deleted = db.session.execute(db.delete(Note).where(Note.id == note_id)).rowcount
+    get_note(note_id)
+    db.session.execute(db.delete(Note).where(Note.id == note_id))
     db.session.commit()
-    if not deleted:
-        abort(404, NO_SUCH_NOTE)
     cache.delete_memoized(list_notes)

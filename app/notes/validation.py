@@ -9,8 +9,6 @@ from app.notes.model import BODY_MAX, TITLE_MAX
 
 # Larger than any valid note, in any encoding.
 REQUEST_MAX = 128 * 1024
-# An id that PostgreSQL could not even look up is not found, like any other.
-NOTE_ID = "<int(max=9223372036854775807):note_id>"
 
 
 def limit_body() -> None:

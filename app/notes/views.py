@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidInput
 from app.notes import model
-from app.notes.validation import NOTE_ID, limit_body, read_note, read_page
+from app.notes.validation import limit_body, read_note, read_page
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 blueprint.before_request(limit_body)
@@ -25,7 +25,7 @@ def create() -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
-@blueprint.post(f"/{NOTE_ID}/delete")
+@blueprint.post("/<int:note_id>/delete")
 def delete(note_id: int) -> ResponseReturnValue:
     model.delete_note(note_id)
     return redirect(url_for(".index"), 303)

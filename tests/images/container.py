@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,8 +37,13 @@ def new_name():
 
 def once(name, *command, options=(), **more):
     """Run `command` in a new container, to its end; returns the CompletedProcess."""
-    options = ("--rm", "--interactive", f"--name={new_name()}", *options)
-    return run("docker", "run", *options, reference(name), *command, **more)
+    container = new_name()
+    options = ("--rm", "--interactive", f"--name={container}", *options)
+    try:
+        return run("docker", "run", *options, reference(name), *command, **{"timeout": 20, **more})
+    except subprocess.TimeoutExpired:  # the client is gone, its container is not
+        docker("rm", "--force", "--volumes", container)
+        raise
 
 
 def shell(name, script, **more):

@@ -29,7 +29,10 @@ def test_options_alone_start_the_server_and_root_becomes_redis():
     with started("redis", "--port", "7000", "--save", "") as redis:
         until(lambda: redis.exec("redis-cli", "-p", "7000", "ping") == "PONG", within=10)
         assert redis.uid() == "999"
-        assert redis.exec("stat", "-c", "%U", "/data") == "redis"
+
+
+def test_the_data_directory_belongs_to_redis():
+    assert shell("redis", "stat -c %U /data") == "redis"
 
 
 def test_another_command_is_left_alone():

@@ -72,6 +72,7 @@ class Stack:
     def up(self):
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
         docker("network", "connect", f"{self.project}_edge", socket.gethostname())
+        self.await_health("ok")
 
     def down(self):
         run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)

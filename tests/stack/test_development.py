@@ -11,6 +11,9 @@ from tests.stack.conftest import TEST_ID
 from tests.wait import until
 
 
+BROKEN_UPGRADE = "def upgrade() -> None:\n    raise RuntimeError('broken on purpose')\n"
+
+
 @contextmanager
 def edited(path, old, new):
     """Replace `old` in the file that the development stack mounts, then put it back."""
@@ -40,8 +43,8 @@ def test_an_edited_file_shows_at_the_next_request(dev, path, old, shown_at):
 
 
 def test_an_edited_view_shows_within_two_seconds(dev):
-    with edited("app/health.py", "/health/live", "/health/alive"):
-        until(lambda: dev.site.get("/health/alive").status == 200, within=2 + 3)
+    with edited("app/health.py", '"/live"', '"/alive"'):
+        until(lambda: dev.site.get("/health/alive").status == 200, within=2)
     until(lambda: dev.site.get("/health/live").status == 200, within=10)
 
 
@@ -60,6 +63,18 @@ def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
         assert written.stat().st_uid == Path("app").stat().st_uid
     finally:
         written.unlink()
+
+
+def test_a_failing_migration_keeps_the_app_from_starting_and_says_why():
+    environment = {"COMPOSE_PROJECT_NAME": f"{TEST_ID}-broken", "DEV_PORT": "0"}
+    try:
+        with edited("app/migrations/versions/0001_notes.py", "def upgrade() -> None:", BROKEN_UPGRADE):
+            result = run("scripts/up.sh", check=False, timeout=300, **environment)
+        assert result.returncode == 1
+        assert "broken on purpose" in result.stderr
+        assert docker("compose", "ps", "--quiet", "--status", "running", "app", **environment) == ""
+    finally:
+        docker("compose", "down", "--volumes", "--timeout", "2", **environment)
 
 
 def test_make_up_names_the_port_that_is_taken_and_who_holds_it():

@@ -8,7 +8,7 @@ FORGED = {
     "X-Forwarded-For": "203.0.113.9",
     "X-Forwarded-Proto": "ftp",
     "X-Forwarded-Host": "evil.test",
-    "X-Forwarded-Port": "1",
+    "X-Forwarded-Port": "65432",
     "X-Forwarded-Prefix": "/evil",
     "X-Real-IP": "203.0.113.9",
     "Forwarded": "for=203.0.113.9;proto=ftp;host=evil.test",
@@ -65,3 +65,10 @@ def test_each_request_has_an_id_of_nginx_s_making(stack):
     assert ids[0] != "forged"
     assert ids[0] in answer.text
     assert f'"request_id":"{ids[0]}"' in stack.logs("nginx")
+
+
+def test_a_host_beside_the_one_in_the_request_line_changes_nothing(stack):
+    """RFC 9112, 3.2.2: with an absolute address in the request line, the Host header does not count."""
+    scheme = "https" if stack.site.tls else "http"
+    head = f"GET {scheme}://{stack.site.host}/ HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n"
+    assert b"evil.test" not in stack.site.send(head.encode())

@@ -25,21 +25,39 @@ def test_a_recreated_app_is_found_at_its_new_address(stack):
         docker("rm", "--force", "--volumes", squatter)
 
 
-@pytest.mark.parametrize("service", ["app", "nginx", "redis", "db", "certbot"])
-def test_a_killed_container_comes_back_by_itself(prod, service):
-    kept = prod.site.post_json("/api/notes", {"title": f"before {service} was killed"}).json["id"]
-    container = prod.inspect(service)
-    docker("kill", container["Id"])
-    until(lambda: prod.inspect(service)["State"]["StartedAt"] != container["State"]["StartedAt"], within=20)
+SERVICES = ["app", "nginx", "redis", "db", "certbot"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_crashed_container_comes_back_by_itself(prod, service):
+    """Its first process dies as by the kernel's out-of-memory killer."""
+    kept = prod.site.post_json("/api/notes", {"title": f"before {service} crashed"}).json["id"]
+    state = prod.inspect(service)["State"]
+    docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
+    until(lambda: prod.inspect(service)["State"]["StartedAt"] != state["StartedAt"], within=20)
     prod.await_healthy(service)
-    until(lambda: prod.site.get("/health").json["status"] == "ok", within=40)
+    prod.await_health("ok", within=40)
     assert prod.site.get(f"/api/notes/{kept}").status == 200
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_after_docker_kill_one_up_brings_it_back(prod, service):
+    """Docker takes `docker kill` for a stop by hand, and restarts nothing until it is told to."""
+    docker("kill", prod.container(service))
+    prod.compose("up", "--detach", "--wait")
+    prod.await_health("ok", within=40)
+
+
+@pytest.mark.parametrize("service", ["nginx", "app", "db"])
+def test_after_a_forced_recreation_the_site_is_back(prod, service):
+    prod.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", service)
+    prod.await_health("ok", within=40)
 
 
 def test_a_restart_of_everything_at_once_comes_back(prod):
     prod.compose("restart", "--timeout", "10")
     prod.await_healthy("nginx", "app", "db", "redis", "certbot")
-    until(lambda: prod.site.get("/health").json["status"] == "ok", within=40)
+    prod.await_health("ok", within=40)
 
 
 def test_a_second_up_changes_nothing(stack):

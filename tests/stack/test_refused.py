@@ -61,12 +61,10 @@ def test_a_malformed_request_is_refused(stack, what):
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(stack):
-    head = f"POST /api/notes HTTP/1.1\r\nHost: {stack.site.host}\r\nContent-Length: {LIMIT + 1}\r\n\r\n"
-    received = stack.site.send(head.encode()).decode()
-    assert received.startswith("HTTP/1.1 413 ")
-    error = json.loads(received.partition("\r\n\r\n")[2])["error"]
-    assert error["status"] == 413
-    assert f"X-Request-ID: {error['request_id']}" in received
+    answer = stack.site.request("POST", "/api/notes", headers={"Content-Length": str(LIMIT + 1)})
+    assert answer.status == answer.json["error"]["status"] == 413
+    assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"]
+    assert not reached_the_application(stack, answer.headers["X-Request-ID"])
 
 
 def test_dotfiles_that_are_meant_to_be_public_pass(stack):

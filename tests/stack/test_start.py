@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.shell import docker, run
+from tests.shell import run
 from tests.stack.conftest import DOMAIN
 
 
@@ -39,19 +39,6 @@ def test_migrations_wait_for_the_database_a_line_a_try_and_then_give_up(prod):
     assert "Traceback" not in said
 
 
-def test_a_failing_migration_keeps_the_app_from_starting(prod):
-    compose = ("compose", "--project-name", f"{prod.project}-broken", "--file", prod.file)
-    environment = {**prod.environment, "DATABASE_URL": "postgresql://app@db/nonexistent"}
-    try:
-        result = run("docker", *compose, "up", "--detach", "app", check=False, timeout=180, **environment)
-        assert result.returncode != 0
-        assert "migrate" in result.stderr
-        assert docker(*compose, "ps", "--quiet", "--status", "running", "app", **environment) == ""
-        assert '"nonexistent" does not exist' in docker(*compose, "logs", "migrate", **environment)
-    finally:
-        docker(*compose, "down", "--volumes", "--timeout", "2", **environment)
-
-
 def test_certbot_without_an_authority_says_so_in_one_line_and_waits(prod):
     (line,) = [line for line in prod.logs("certbot").splitlines() if "no certificate" in line][:1]
     assert DOMAIN in line
@@ -61,8 +48,8 @@ def test_certbot_without_an_authority_says_so_in_one_line_and_waits(prod):
 
 @pytest.mark.parametrize("domain", ["", "localhost"])
 def test_certbot_without_a_public_name_says_what_to_set(prod, domain):
-    loop = ("timeout", "3", "python3", "/opt/flagstone/renew.py")
-    result = prod.once("certbot", *loop, environment={"DOMAIN": domain})
+    loop = "timeout 3 python3 /opt/flagstone/renew.py; true"
+    result = prod.once("certbot", "sh", "-c", loop, environment={"DOMAIN": domain})
     assert "set DOMAIN in .env" in result.stdout
     assert result.stdout.count("\n") == 1
 

@@ -1,0 +1,42 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from app import create_app
+from app.config import load
+
+APP = Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture
+def make_app():
+    """Builds the app with settings as the environment would give them. No database, no Redis: SQLite and memory."""
+    return lambda **environ: create_app(load({"APP_ENV": "Test", **environ}))
+
+
+@pytest.fixture
+def app(make_app):
+    return make_app()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def gunicorn_conf(monkeypatch):
+    """Runs gunicorn.conf.py the way gunicorn does, with only these environment variables."""
+
+    def run(**environ):
+        for name in ("GUNICORN_PROCESSES", "WEB_CONCURRENCY", "GUNICORN_THREADS", "FORWARDED_ALLOW_IPS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in ({"APP_ENV": "Test"} | environ).items():
+            monkeypatch.setenv(name, value)
+        spec = importlib.util.spec_from_file_location("gunicorn_conf", APP / "gunicorn.conf.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return run

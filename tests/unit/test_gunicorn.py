@@ -1,0 +1,70 @@
+import pytest
+
+from app.config import ConfigError
+
+ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+eth1 000014AC 00000000 0001 0 0 0 0000FFFF 0 0 0
+eth0 00000000 010013AC 0003 0 0 0 00000000 0 0 0
+eth0 000013AC 00000000 0001 0 0 0 0000FFFF 0 0 0
+"""
+
+
+@pytest.fixture
+def eight_cpus(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+
+
+@pytest.mark.usefixtures("eight_cpus")
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "1600000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+    ],
+)
+def test_the_quota_of_the_container_counts_not_the_cpus_of_the_host(gunicorn_conf, tmp_path, files, cpus):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert gunicorn_conf().usable_cpus(tmp_path) == cpus
+
+
+@pytest.mark.usefixtures("eight_cpus")
+def test_the_number_of_processes_is_set_by_either_name_and_at_most_four_by_default(gunicorn_conf):
+    assert gunicorn_conf().workers <= 4
+    assert gunicorn_conf(WEB_CONCURRENCY="6").workers == 6
+    assert gunicorn_conf(WEB_CONCURRENCY="6", GUNICORN_PROCESSES="3").workers == 3
+
+
+def test_forwarded_headers_are_trusted_from_the_network_of_the_default_route_only(gunicorn_conf, tmp_path):
+    (tmp_path / "route").write_text(ROUTES)
+    assert gunicorn_conf().front_network(tmp_path / "route") == ["172.19.0.0/16"]
+    assert "*" not in gunicorn_conf().forwarded_allow_ips
+
+
+def test_no_route_means_no_network_is_trusted(gunicorn_conf, tmp_path):
+    (tmp_path / "route").write_text(ROUTES.splitlines()[0])
+    assert gunicorn_conf().front_network(tmp_path / "route") == []
+    assert gunicorn_conf().front_network(tmp_path / "absent") == []
+
+
+def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_conf):
+    with pytest.raises(ConfigError.__base__) as caught:
+        gunicorn_conf(GUNICORN_THREADS="many", DATABASE_POOL_SIZE="ten")
+    assert caught.value.faults.keys() == {"GUNICORN_THREADS", "DATABASE_POOL_SIZE"}
+
+
+def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
+    assert gunicorn_conf().keepalive > 60
+
+
+def test_no_control_socket_and_no_access_log(gunicorn_conf):
+    conf = gunicorn_conf()
+    assert conf.control_socket_disable is True
+    assert conf.accesslog is None

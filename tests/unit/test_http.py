@@ -1,0 +1,144 @@
+import logging
+import re
+
+import pytest
+
+ID = "0123456789abcdef0123456789abcdef"
+NOWHERE = "postgresql://app@127.0.0.1:1/app"
+
+
+def test_health_says_what_is_there(client):
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ok", "database": "ok", "cache": "ok", "release": "unknown"},
+    )
+
+
+def test_health_is_503_without_a_database_and_liveness_is_not(make_app):
+    client = make_app(DATABASE_URL=NOWHERE).test_client()
+    assert (client.get("/health").status_code, client.get("/health").json["database"]) == (503, "unavailable")
+    assert client.get("/health/live").status_code == 200
+
+
+def test_the_status_page_shows_what_runs_and_what_it_sees(make_app):
+    page = make_app(MSG="<Ahoy>", RELEASE="v1.2.3").test_client().get("/", headers={"Host": "example.test"}).text
+    for text in ("&lt;Ahoy&gt;", "v1.2.3", "Test", "127.0.0.1", "http", "example.test", "sqlite", "memory"):
+        assert text in page
+
+
+def test_the_status_page_stands_without_a_database_and_never_shows_a_password(make_app):
+    settings = {"DATABASE_URL": NOWHERE, "DATABASE_PASSWORD": "hunter2", "SECRET_KEY": "hunter3"}
+    answer = make_app(**settings).test_client().get("/")
+    assert answer.status_code == 200
+    assert "unavailable" in answer.text
+    assert "hunter" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/notes", "/absent"])
+def test_pages_have_no_inline_script_or_style(client, path):
+    page = client.get(path).text
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/api/absent", "application/json"), ("/absent", "text/html")])
+def test_an_error_is_json_under_api_and_a_page_elsewhere_both_with_the_request_id(client, path, kind):
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, kind)
+    assert answer.headers["X-Request-ID"] in answer.text
+
+
+def test_an_error_in_json_has_one_shape(client):
+    answer = client.put("/api/notes")
+    assert answer.json["error"].keys() == {"status", "message", "request_id"}
+    assert answer.json["error"]["status"] == answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/api/broken", "/broken"])
+def test_a_bug_is_logged_with_the_request_id_and_never_shown(make_app, path, caplog):
+    app = make_app(DEBUG="1", LOG_LEVEL="error")
+    app.add_url_rule("/api/broken", view_func=lambda: 1 / 0, endpoint="a")
+    app.add_url_rule("/broken", view_func=lambda: 1 / 0, endpoint="b")
+    answer = app.test_client().get(path)
+    assert answer.status_code == 500
+    assert "ZeroDivisionError" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/api/notes", "/notes"])
+def test_without_a_database_a_request_that_needs_it_is_503_and_says_when_to_retry(make_app, path):
+    answer = make_app(DATABASE_URL=NOWHERE).test_client().get(path)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_forged_forwarded_header_is_ignored_where_no_proxy_is_in_front(client):
+    forged = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "gopher"}
+    page = client.get("/", headers=forged | {"X-Request-ID": ID})
+    for value in (*forged.values(), ID):
+        assert value not in page.text
+
+
+def test_one_proxy_is_believed_and_what_a_client_sent_it_is_not(make_app):
+    client = make_app(PROXY_HOPS="1").test_client()
+    forwarded = {
+        "X-Forwarded-For": "6.6.6.6, 192.0.2.7",
+        "X-Forwarded-Host": "example.test",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Prefix": "/forged",
+        "X-Request-ID": ID,
+    }
+    answer = client.get("/", headers=forwarded)
+    assert "192.0.2.7" in answer.text
+    assert "6.6.6.6" not in answer.text
+    assert "/forged" not in answer.text
+    assert answer.headers["X-Request-ID"] == ID
+    created = client.post("/api/notes", json={"title": "one"}, headers=forwarded)
+    assert created.headers["Location"] == f"https://example.test/api/notes/{created.json['id']}"
+
+
+@pytest.mark.parametrize("forged", ["", "short", "x" * 32, "<script>alert(1)</script>", f"{ID}%0d%0aforged", "a" * 65])
+def test_what_is_no_request_id_is_replaced(make_app, forged):
+    given = make_app(PROXY_HOPS="1").test_client().get("/health/live", headers={"X-Request-ID": forged})
+    assert re.fullmatch("[0-9a-f]{32}", given.headers["X-Request-ID"])
+
+
+def test_log_lines_carry_the_request_id(make_app):
+    from app.log import add_request_id
+
+    app = make_app(PROXY_HOPS="1")
+    record = logging.makeLogRecord({})
+    add_request_id(record)
+    assert record.request_id == "-"
+    with app.test_request_context(headers={"X-Request-ID": ID}):
+        add_request_id(record)
+    assert record.request_id == ID
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.test"},
+        {"Origin": "null"},
+    ],
+)
+def test_another_site_cannot_write_with_a_visitors_browser(client, headers):
+    assert client.post("/notes", data={"title": "forged"}, headers=headers).status_code == 403
+    assert client.post("/api/notes", json={"title": "forged"}, headers=headers).status_code == 403
+    assert client.get("/api/notes", headers=headers).json["total"] == 0
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}, {}])
+def test_the_site_itself_and_programs_can_write(client, headers):
+    assert client.post("/notes", data={"title": "own"}, headers=headers).status_code == 303
+
+
+def test_the_app_stands_without_the_demo(make_app, monkeypatch):
+    monkeypatch.setattr("app.import_string", lambda _: lambda app: None)
+    client = make_app().test_client()
+    assert "Notes" not in client.get("/").text
+    assert client.get("/notes").status_code == 404
