@@ -3,10 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+python=$(scripts/base-images.sh | grep ^python)
+new=$(mktemp)
+trap 'rm -f "$new"' EXIT
 for folder in app tests; do
-  docker run --rm --interactive --volume "$PWD:/src:ro" --workdir /src "$(sed -n 's/^FROM \([^ ]*\).*/\1/p;q' app/Dockerfile)" sh -c "
+  # shellcheck disable=SC2016 # a name, not a command
+  echo '# Made by `make lock` from requirements.in.' >"$new"
+  docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv >&2
-    uv --system-certs pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header $folder/requirements.in" >"$folder/requirements.new"
-  { echo "# Made by \`make lock\` from requirements.in."; cat "$folder/requirements.new"; } >"$folder/requirements.txt"
-  rm "$folder/requirements.new"
+    uv --system-certs pip compile --quiet --python-platform linux --generate-hashes --no-emit-index-url --no-header \
+      $folder/requirements.in" >>"$new"
+  cat "$new" >"$folder/requirements.txt"
 done

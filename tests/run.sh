@@ -25,7 +25,8 @@ cd "$copy"
 scripts/setup.sh
 
 # The tests drive Docker as the person who started them does: by its socket, with that person's uid.
-socket=$(docker context inspect --format '{{.Endpoints.docker.Host}}' | sed -n 's|^unix://||p')
+# A rootless engine's is under /run/user; Docker Desktop maps the usual path wherever its own lies.
+socket=$(docker context inspect --format '{{.Endpoints.docker.Host}}' | sed -n 's|^unix://\(/run/user/.*\)|\1|p')
 export TEST_COPY=$copy TEST_USER TEST_SOCKET=${socket:-/var/run/docker.sock} TEST_SOCKET_GROUP
 TEST_USER=$(id -u):$(id -g)
 TEST_SOCKET_GROUP=$(stat -Lc %g "$TEST_SOCKET" 2>/dev/null || echo 0)

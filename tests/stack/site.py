@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -63,13 +64,10 @@ class Site:
 
     def send(self, raw):
         """Send bytes as they are; returns all that comes back until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(raw)
-            connection.settimeout(20)
-            received = b""
-            try:
-                while data := connection.recv(65536):
-                    received += data
-            except ConnectionResetError:
-                pass
-            return received
+        received = b""
+        with self.connect() as connection, suppress(ConnectionError):
+            with suppress(ConnectionError):  # refused before all of it was sent; the answer may be there already
+                connection.sendall(raw)
+            while data := connection.recv(65536):
+                received += data
+        return received

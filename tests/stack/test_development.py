@@ -10,7 +10,6 @@ from tests.shell import docker, run
 from tests.stack.conftest import TEST_ID
 from tests.wait import until
 
-
 BROKEN_UPGRADE = "def upgrade() -> None:\n    raise RuntimeError('broken on purpose')\n"
 
 

@@ -6,6 +6,9 @@ from typing import get_type_hints
 
 from app.config import BaseConfig
 
+# By the compose files, by secrets, or for a debugger only.
+SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
+SET_BY_US |= {"DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS"}
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 
 
@@ -31,6 +34,10 @@ def test_what_is_documented_is_read_by_something():
     application = {*get_type_hints(BaseConfig)}
     gunicorn = set(re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("app/gunicorn.conf.py").read_text()))
     assert set(documented()) <= read_by_compose() | application | gunicorn | {"COMPOSE_PROFILES"}
+
+
+def test_every_setting_of_the_application_is_documented():
+    assert {*get_type_hints(BaseConfig)} - SET_BY_US <= set(documented())
 
 
 def test_the_defaults_shown_are_the_defaults():
