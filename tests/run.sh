@@ -31,4 +31,4 @@ export TEST_COPY=$copy TEST_USER TEST_SOCKET=${socket:-/var/run/docker.sock} TES
 TEST_USER=$(id -u):$(id -g)
 TEST_SOCKET_GROUP=$(stat -Lc %g "$TEST_SOCKET" 2>/dev/null || echo 0)
 docker compose --project-name "$TEST_ID" --profile test build --quiet tests
-docker compose --project-name "$TEST_ID" --profile test run --rm "$([ -t 0 ] || echo --no-TTY)" tests "$@"
+docker compose --project-name "$TEST_ID" --profile test run --rm --no-TTY="$([ -t 0 ] && echo false || echo true)" tests "$@"
