@@ -1,5 +1,8 @@
 """What Docker really runs, read from `docker inspect`: least privilege, limits, and no open door."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.shell import docker
@@ -52,6 +55,13 @@ def test_it_restarts_and_stops_in_order(pair):
     assert container["Config"]["StopSignal"]
     if service != "migrate":
         assert container["Config"]["Healthcheck"]["Test"][0] in ("CMD", "CMD-SHELL")
+
+
+def test_containers_have_longer_to_stop_than_their_drain_takes(stack):
+    graceful = int(re.search(r"^graceful_timeout = (\d+)", Path("app/gunicorn.conf.py").read_text(), re.MULTILINE)[1])
+    read = int(re.search(r"proxy_read_timeout (\d+)s", Path("nginx/site/proxy.conf").read_text())[1])
+    assert stack.inspect("app")["Config"]["StopTimeout"] > graceful
+    assert stack.inspect("nginx")["Config"]["StopTimeout"] > read
 
 
 def test_every_process_in_it_has_its_uid_and_no_capability(pair):

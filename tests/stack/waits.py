@@ -1,5 +1,6 @@
 """A view that waits in PostgreSQL; for the tests only, run with the product's image and gunicorn settings."""
 
+from flask import request
 from sqlalchemy import text
 
 from app import create_app
@@ -8,7 +9,7 @@ from app.extensions import db
 app = create_app()
 
 
-@app.get("/wait")
+@app.route("/wait", methods=["GET", "POST"])
 def wait():
-    db.session.execute(text("SELECT pg_sleep(0.2)"))
+    db.session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": request.args.get("seconds", type=float)})
     return "waited"

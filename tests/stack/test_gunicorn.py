@@ -1,0 +1,65 @@
+"""gunicorn, gevent and psycopg2 together: requests wait side by side, and a stop loses none of them."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.site import Site
+from tests.wait import until
+
+
+@pytest.fixture
+def waiting(prod):
+    """One gunicorn process of the product's image, with tests/stack/waits.py as its application."""
+    name = f"{prod.project}-waits"
+    mounted = f"{Path('tests/stack/waits.py').resolve()}:/srv/waits.py:ro"
+    options = ("--detach", "--no-deps", "--name", name, "--env", "GUNICORN_PROCESSES=1", "--volume", mounted)
+    prod.compose("run", *options, "app", "gunicorn", "--config", "app/gunicorn.conf.py", "waits:app")
+    docker("network", "connect", f"{prod.project}_edge", name)
+    site = Site(name, 8000, "localhost")
+    try:
+        until(lambda: site.get("/health/live").status == 200, within=30)
+        yield site
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_fifty_requests_that_wait_in_the_database_wait_together(waiting):
+    waiting.get("/wait?seconds=0")
+    started = time.monotonic()
+    waiting.get("/wait?seconds=0.2")
+    alone = time.monotonic() - started
+    with ThreadPoolExecutor(50) as pool:
+        started = time.monotonic()
+        statuses = [answer.status for answer in pool.map(lambda _: waiting.get("/wait?seconds=0.2"), range(50))]
+        together = time.monotonic() - started
+    assert statuses == [200] * 50
+    assert together < 10 * alone, "one after the other would be fifty times"
+
+
+def test_a_stop_finishes_the_requests_in_hand_and_waits_for_no_idle_connection(waiting):
+    with waiting.connect() as idle, ThreadPoolExecutor(5) as pool:
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(65536).startswith(b"HTTP/1.1 200")
+        answers = [pool.submit(waiting.request, "POST", "/wait?seconds=3") for _ in range(5)]
+        until(lambda: docker("exec", waiting.address, "cat", "/proc/net/tcp").count(":1F40 ") > 5, within=5)
+        docker("stop", waiting.address)
+        assert [answer.result().status for answer in answers] == [200] * 5
+    logs = run("docker", "logs", waiting.address)
+    assert "graceful timeout" not in logs.stdout + logs.stderr
+
+
+def test_the_number_of_processes_follows_the_cpu_quota(prod):
+    """The container's, not the host's count."""
+    name = f"{prod.project}-quota"
+    settings = ("--env", "APP_ENV=Dev", "--env", "DATABASE_URL=sqlite://")
+    docker("run", "--detach", "--name", name, "--cpus", "1", *settings, prod.inspect("app")["Image"])
+    try:
+        probe = "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/live')"
+        until(lambda: run("docker", "exec", name, "python", "-c", probe, check=False).returncode == 0, within=30)
+        assert run("docker", "logs", name).stderr.count("Booting worker") == 1
+    finally:
+        docker("rm", "--force", name)
