@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,18 @@ class Stack:
         compose = ("docker", "compose", "--project-name", self.project, "--file", self.file)
         return run(*compose, *start, check=False, **self.environment)
 
+    @contextmanager
+    def probe(self, *options):
+        """tests/stack/probe.py in a container named after this stack, with the settings of `app`; yields its name."""
+        name = f"{self.project}-probe"
+        mounted = f"{Path('tests/stack/probe.py').resolve()}:/srv/probe.py:ro"
+        options = ("--detach", "--no-deps", "--name", name, "--volume", mounted, *options)
+        self.compose("run", *options, "app", "gunicorn", "--config", "app/gunicorn.conf.py", "probe:app")
+        try:
+            yield name
+        finally:
+            docker("rm", "--force", name)
+
     def container(self, service):
         return self.compose("ps", "--all", "--quiet", service)
 
@@ -64,7 +78,7 @@ class Stack:
 
         def seen():
             answer = self.site.get("/health")
-            assert answer.json["status"] == status, answer.json
+            assert answer.json.get("status") == status, answer.json
             return answer
 
         return until(seen, within=within)

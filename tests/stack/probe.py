@@ -1,4 +1,4 @@
-"""A view that waits in PostgreSQL; for the tests only, run with the product's image and gunicorn settings."""
+"""An application for the tests only, run with the product's image and gunicorn settings: it waits, and it tells."""
 
 from flask import request
 from sqlalchemy import text
@@ -13,3 +13,8 @@ app = create_app()
 def wait():
     db.session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": request.args.get("seconds", type=float)})
     return "waited"
+
+
+@app.get("/headers")
+def headers():
+    return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118
