@@ -9,6 +9,7 @@ has patched anything.
 
 import os
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -38,6 +39,7 @@ class BaseConfig:
 
     # Proxies in front of the app, each of which sets X-Forwarded-For, -Proto and -Host. 0: those headers are ignored.
     PROXY_HOPS: int = 0
+    TRUSTED_PROXIES: list[str] = []  # noqa: RUF012 - the networks they are in; empty: the one with the default route
     MAX_CONTENT_LENGTH: int = 10 * 1024 * 1024  # bytes
 
     DATABASE_URL: str | None = None  # not set: SQLite, in a file of the instance folder or a test's memory
@@ -71,6 +73,10 @@ class BaseConfig:
                 faults[f"{name}_URL"] = f"expected {schemes[0]}://..."
             elif url and password and urlsplit(url).password:
                 faults[f"{name}_PASSWORD"] = f"expected no second password, {name}_URL has one"
+        try:
+            [ip_network(network) for network in self.TRUSTED_PROXIES]
+        except ValueError:
+            faults["TRUSTED_PROXIES"] = "expected networks, such as 10.0.0.0/8"
         return faults
 
 

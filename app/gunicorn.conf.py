@@ -3,14 +3,11 @@
 
 import importlib.util
 import os
-from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv4Network
+import traceback
 from math import ceil
 from pathlib import Path
-from typing import ClassVar
 
-from gevent import Greenlet, getcurrent, killall
-from gunicorn.http.errors import NoMoreData
+from gunicorn.util import make_fail_app
 from gunicorn.workers.ggevent import GeventWorker
 
 # By its path, because `import app` would load Flask and all the rest into the master, before gevent patches a worker.
@@ -40,45 +37,17 @@ def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     return cpus
 
 
-ANYWHERE = "0.0.0.0/0.0.0.0"
+class ReloadingWorker(GeventWorker):
+    """Development: an edit that fails at import is shown and watched, as gunicorn does with one that does not parse."""
 
-
-def front_network(routes: Path = Path("/proc/net/route")) -> list[str]:
-    """The network of the default route. nginx is there; the other one, of the data services, leads nowhere."""
-    # Columns (proc_net(5)): 0 interface, 1 destination, 2 gateway, 7 mask; addresses as little-endian numbers.
-    rows = [line.split() for line in routes.read_text().splitlines()[1:]] if routes.exists() else []
-    networks = [(row[0], f"{address(row[1])}/{address(row[7])}") for row in rows]
-    defaults = [interface for interface, network in networks if network == ANYWHERE]
-    return [str(IPv4Network(n)) for interface, n in networks if interface in defaults and n != ANYWHERE]
-
-
-def address(hexadecimal: str) -> IPv4Address:
-    return IPv4Address(bytes.fromhex(hexadecimal)[::-1])
-
-
-class Worker(GeventWorker):
-    """Closes idle connections when it stops.
-
-    nginx keeps some open for its next request; without this every stop, and every replacement after max_requests,
-    would wait for them until graceful_timeout.
-    """
-
-    idle: ClassVar[set[Greenlet]] = set()
-
-    @contextmanager
-    def timeout_ctx(self):  # around the wait for a request
-        connection = getcurrent()
-        self.idle.add(connection)
+    def load_wsgi(self):
         try:
-            with super().timeout_ctx():
-                yield
-        finally:
-            self.idle.discard(connection)
-
-    def notify(self):  # every second
-        super().notify()
-        if not self.alive:
-            killall(list(self.idle), exception=NoMoreData, block=False)
+            super().load_wsgi()
+        except Exception as error:
+            self.log.exception("The app does not start")
+            for frame in traceback.extract_tb(error.__traceback__):
+                self.reloader.add_extra_file(frame.filename)
+            self.wsgi = make_fail_app(traceback.format_exc())
 
 
 server = Server()
@@ -92,13 +61,14 @@ if unread:
     raise app_config.ConfigError(unread)
 
 bind = server.GUNICORN_BIND
-worker_class = Worker
+worker_class = ReloadingWorker if server.GUNICORN_RELOAD else "gevent"
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
 worker_connections = server.GUNICORN_THREADS or 1000
 reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
 
-# Longer than nginx keeps an idle connection (60 s): or it would send a request into one that is just closing.
+# Longer than nginx keeps an idle connection (nginx/http/upstream.conf): or it would send a request into one that is
+# just closing. Forwarding headers are app/proxy.py's.
 keepalive = 75
 # A drain ends here; Compose's stop_grace_period is longer.
 graceful_timeout = 30
@@ -110,8 +80,6 @@ max_requests_jitter = 5_000
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would be a socket under $HOME, which a read-only container has not.
 control_socket_disable = True
-# Whose X-Forwarded-Proto counts. Not "*": a container of the other network is no proxy.
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or ",".join(["127.0.0.1", *front_network()])
 
 errorlog = "-"
 accesslog = None  # nginx logs each request

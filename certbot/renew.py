@@ -7,7 +7,6 @@ Let's Encrypt asks of clients (https://letsencrypt.org/docs/integration-guide/#r
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ BACKOFF = [60, 600, 6000, 86400]
 HEARTBEAT = Path("/tmp/heartbeat")
 BEAT = 20
 CERTBOT_AT_MOST = 300  # seconds
+NO_REASON = ("Saving debug log to", "Ask for help or search", "See the logfile")
 
 
 def log(message):
@@ -36,15 +36,6 @@ def wait(seconds):
         time.sleep(min(left, BEAT))
 
 
-def names(domain):
-    """The domain, and www. where DNS knows it: one unknown name would fail the whole order."""
-    try:
-        socket.getaddrinfo(f"www.{domain}", None)
-    except OSError:
-        return [domain]
-    return [domain, f"www.{domain}"]
-
-
 def certify(domain):
     """Let certbot decide whether a certificate is due. Returns None, or why there is none."""
     server = os.environ.get("ACME_SERVER") or "production"
@@ -54,7 +45,7 @@ def certify(domain):
         *("--webroot", "--webroot-path", "/var/www/acme", "--server", SERVERS.get(server, server)),
         *(("--email", email) if email else ("--register-unsafely-without-email",)),
         *("--config-dir", "/etc/letsencrypt", "--work-dir", "/tmp/work", "--logs-dir", "/tmp/log"),
-        *("--cert-name", domain, "--domains", ",".join(names(domain))),
+        *("--cert-name", domain, "--domains", ",".join([domain, *os.environ.get("DOMAIN_ALIASES", "").split()])),
     ]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CERTBOT_AT_MOST)
@@ -62,8 +53,9 @@ def certify(domain):
         return f"{server} did not answer within {CERTBOT_AT_MOST} s"
     if result.returncode == 0:
         return None
-    said = [line for line in (result.stdout + result.stderr).splitlines() if line and "log" not in line]
-    return " ".join(said[-3:]) or f"certbot exited with {result.returncode}"
+    said = (result.stdout + result.stderr).splitlines()
+    reasons = [line.strip() for line in said if line and not line.startswith(NO_REASON)]
+    return " ".join(reasons[-4:]) or f"certbot exited with {result.returncode}"
 
 
 def main():

@@ -10,7 +10,7 @@ for folder in app tests; do
   # shellcheck disable=SC2016 # a name, not a command
   echo '# Made by `make lock` from requirements.in.' >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
-    pip install --quiet --root-user-action ignore uv >&2
+    pip install --quiet --root-user-action ignore uv==0.13.8 >&2
     uv --system-certs pip compile --quiet --python-platform linux --generate-hashes --no-emit-index-url --no-header \
       $folder/requirements.in" >>"$new"
   cat "$new" >"$folder/requirements.txt"

@@ -5,9 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${1:-}" ] || { echo 'migration: say what changes: make migration m="add tags to notes"' >&2; exit 1; }
 
-docker compose run --rm --no-TTY --env MESSAGE="$1" migrate sh -c '
+docker compose run --rm --no-TTY --env MESSAGE="$1" migrate sh -ec '
   cp -r app/migrations /tmp/migrations
   touch /tmp/before
   flask db migrate --directory /tmp/migrations --message "$MESSAGE" >&2
-  cd /tmp/migrations && find versions -newer /tmp/before -name "*.py" | tar -c -T -
+  cd /tmp/migrations
+  find versions -newer /tmp/before -name "*.py" | grep . >/tmp/new
+  tar -c -T /tmp/new
 ' | tar -xv --no-same-owner -C app/migrations

@@ -15,11 +15,17 @@ can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo && { [ -t 0 ] || sudo -n
 answers() { docker version >/dev/null 2>&1; }
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
 
+forbidden() { [[ $(docker version 2>&1) = *"permission denied"* ]]; }
+dockerd_here() { command -v dockerd || [ -x /usr/sbin/dockerd ]; } >/dev/null 2>&1 # not in every user's PATH
+elsewhere() { # the engine is not this machine's to install: a remote one, or Docker Desktop's
+  [ -n "${DOCKER_HOST:-}" ] || [ "$(uname)" != Linux ] || [ -d "${HOME:-/}/.docker/desktop" ]
+}
+
 missing_parts() {
-  { answers || command -v dockerd >/dev/null; } || echo engine
   command -v docker >/dev/null || echo cli
   docker compose version >/dev/null 2>&1 || echo compose
   docker buildx version >/dev/null 2>&1 || echo buildx
+  answers || forbidden || dockerd_here || elsewhere || echo engine
 }
 
 # Debian 12 has only Compose v1: take these four packages from Debian 13 and, by the pin, nothing else.
@@ -45,37 +51,42 @@ use_docker_of_debian_13() {
 	PIN
 }
 
+package() { # part, distribution
+  case $1-$2 in
+    engine-* | cli-ubuntu) echo docker.io ;;
+    compose-ubuntu) echo docker-compose-v2 ;;
+    *) echo "docker-$1" ;;
+  esac
+}
+
 install_docker() { # parts...
-  local -A package=([engine]=docker.io [cli]=docker-cli [compose]=docker-compose [buildx]=docker-buildx)
-  local packages=() part id='' version=''
+  local packages=() part id='' version='' reply log
   # shellcheck source=/dev/null
-  id=$(. /etc/os-release 2>/dev/null && echo "$ID") version=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-}")
-  [[ $id = debian || $id = ubuntu ]] ||
+  { id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-}"); } 2>/dev/null || true
+  [ "$id" = debian ] || [ "$id" = ubuntu ] ||
     fail "Docker is incomplete, missing: $*." "Install Docker Engine or Docker Desktop: $DOCKER_DOCS"
-  ! command -v dpkg >/dev/null || ! dpkg -s docker-ce >/dev/null 2>&1 ||
+  ! dpkg -s docker-ce >/dev/null 2>&1 ||
     fail "missing beside docker-ce: $*. Run: apt-get install docker-compose-plugin docker-buildx-plugin"
   can_be_root ||
     fail "Docker is incomplete, missing: $*; installing it takes root or sudo." "Ask an administrator, or see $DOCKER_DOCS"
-  if [ "$id" = ubuntu ]; then package[compose]=docker-compose-v2 package[cli]=docker.io; fi
-  for part; do packages+=("${package[$part]}"); done
+  for part; do packages+=("$(package "$part" "$id")"); done
   if [ -t 0 ]; then
     read -rp "Install ${packages[*]} with apt-get? [Y/n] " reply
-    [[ ${reply:-y} = [Yy]* ]] || fail "Docker is needed. By hand: $DOCKER_DOCS"
+    case ${reply:-y} in [Yy]*) ;; *) fail "Docker is needed. By hand: $DOCKER_DOCS" ;; esac
   fi
-  root apt-get update -q >/dev/null
-  if [ "$id$version" = debian12 ]; then use_docker_of_debian_13 && root apt-get update -q >/dev/null; fi
-  root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-    "${packages[@]}" iptables >/tmp/setup-apt.log 2>&1 || fail "apt-get could not install Docker:" "$(tail -n5 /tmp/setup-apt.log)"
+  log=$(mktemp)
+  {
+    root apt-get update -q
+    if [ "$id$version" = debian12 ]; then use_docker_of_debian_13 && root apt-get update -q; fi
+    root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}" iptables
+  } >"$log" 2>&1 || fail "apt-get could not install Docker; log: $log" "$(tail -n5 "$log")"
+  rm "$log"
   step installed "${packages[*]}"
 }
 
 start_engine() {
-  local stderr
-  stderr=$(docker version 2>&1 >/dev/null || true)
-  case $stderr in *"permission denied"*)
-    fail "you may not use Docker's socket. Run: sudo usermod -aG docker $(id -un), then log in again." ;;
-  esac
-  { command -v dockerd >/dev/null && [ -z "${DOCKER_HOST:-}" ]; } ||
+  ! forbidden || fail "you may not use Docker's socket. Run: sudo usermod -aG docker $(id -un), then log in again."
+  { dockerd_here && ! elsewhere; } ||
     fail "Docker does not answer${DOCKER_HOST:+ at $DOCKER_HOST}. Start it (Docker Desktop: open it), then try again."
   can_be_root || fail "Docker is not running, and starting it takes root or sudo. Run: sudo systemctl start docker"
   if [ -d /run/systemd/system ]; then root systemctl start docker
@@ -119,6 +130,7 @@ make_secrets() {
   mkdir -p secrets && chmod 700 secrets
   while read -r name; do
     if [ ! -s "secrets/$name" ]; then
+      rm -f "secrets/$name"
       head -c 48 /dev/urandom | base64 | tr -d '+/=\n' >"secrets/$name"
       made="$made $name"
     fi
@@ -128,13 +140,21 @@ make_secrets() {
 }
 
 # A checkout under umask 077 cannot be read by the users of the containers that mount it.
-open_source() { chmod -R a+rX app; }
+open_source() {
+  chmod -R a+rX app 2>/dev/null || fail "app/ holds files of another user. Run: sudo chown -R $(id -un) app"
+}
 
-registry_answers() { # image: within 10 seconds
-  docker manifest inspect "$1" >/dev/null 2>&1 &
-  local asked=$!
+registry_answers() { # image: within 10 seconds. A refusal (no such image, too many requests) is an answer, too
+  local answer asked watchdog status=0
+  answer=$(mktemp)
+  docker manifest inspect "$1" >"$answer" 2>&1 &
+  asked=$!
   { sleep 10 && kill $asked; } >/dev/null 2>&1 &
-  wait $asked 2>/dev/null
+  watchdog=$!
+  wait $asked || grep -qiE 'toomanyrequests|denied|unauthorized|not found|manifest unknown|no such manifest' "$answer" || status=1
+  { kill $watchdog && wait $watchdog; } 2>/dev/null || true
+  rm "$answer"
+  return $status
 }
 
 get_images() {
@@ -144,11 +164,14 @@ get_images() {
   done
   if [ ${#missing[@]} = 0 ]; then step images "all here"; return; fi
   if registry_answers "${missing[0]}"; then
-    for image in "${missing[@]}"; do docker pull --quiet "$image" >/dev/null && step pulled "$image"; done
+    for image in "${missing[@]}"; do
+      docker pull --quiet "$image" >/dev/null || fail "$image could not be pulled; the registry's answer is above"
+      step pulled "$image"
+    done
   else
     { command -v apt-get >/dev/null && can_be_root; } ||
       fail "no registry answers for: ${missing[*]}." "Building them from Debian packages (offline/) takes Debian or Ubuntu, and root."
-    root offline/build.sh "${missing[@]}"
+    offline/build.sh "${missing[@]}"
   fi
 }
 

@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export TEST_ID=flagstone-test-$$
+TEST_ID=flagstone-test-$(printf %04x%04x $RANDOM $RANDOM) # of one length: none is the beginning of another
+export TEST_ID
 copy=$(cd "$(mktemp -d)" && pwd -P)
 
 clean_up() {

@@ -7,23 +7,31 @@ issued=/etc/letsencrypt/live/$DOMAIN
 
 grep -q http/tls.conf /run/nginx/site.conf || exit 0 # plain HTTP
 
+case "$DOMAIN $DOMAIN_ALIASES" in *[!A-Za-z0-9.\ -]*)
+  echo "DOMAIN and DOMAIN_ALIASES are names such as example.com: no scheme, no slash, no port" >&2
+  exit 1 ;;
+esac
+
 serve() { # directory: take its pair, if certificate and key belong together
-    [ "$(openssl x509 -noout -pubkey -in "$1/fullchain.pem")" = "$(openssl pkey -pubout -in "$1/privkey.pem")" ] || return 1
-    rm -rf $served.next && mkdir $served.next && cp -L "$1/fullchain.pem" "$1/privkey.pem" $served.next/ || return 1
-    rm -rf $served && mv $served.next $served
+  if [ "$(openssl x509 -noout -pubkey -in "$1/fullchain.pem")" != "$(openssl pkey -pubout -in "$1/privkey.pem")" ]; then
+    echo "certificate: the certificate and the key in $1 do not belong together" >&2
+    return 1
+  fi
+  rm -rf $served.next && mkdir $served.next && cp -L "$1/fullchain.pem" "$1/privkey.pem" $served.next/ || return 1
+  rm -rf $served && mv $served.next $served
 }
 
 if ! { [ -e "$issued/fullchain.pem" ] && serve "$issued"; }; then
-    mkdir -p /run/nginx/placeholder
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
-        -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN,DNS:www.$DOMAIN" \
-        -keyout /run/nginx/placeholder/privkey.pem -out /run/nginx/placeholder/fullchain.pem 2>/dev/null
-    serve /run/nginx/placeholder
-    echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
+  mkdir -p /run/nginx/placeholder
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
+    -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN" \
+    -keyout /run/nginx/placeholder/privkey.pem -out /run/nginx/placeholder/fullchain.pem
+  serve /run/nginx/placeholder
+  echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
 fi
 
 while sleep 5; do
-    if [ -e "$issued/fullchain.pem" ] && ! cmp -s "$issued/fullchain.pem" $served/fullchain.pem; then
-        serve "$issued" && nginx -s reload && echo "certificate: serving the one issued for $DOMAIN"
-    fi
+  if [ -e "$issued/fullchain.pem" ] && ! cmp -s "$issued/fullchain.pem" $served/fullchain.pem; then
+    serve "$issued" && nginx -s reload && echo "certificate: serving the one issued for $DOMAIN"
+  fi
 done &

@@ -88,21 +88,34 @@ class Stack:
         docker("network", "connect", f"{self.project}_edge", socket.gethostname())
         self.await_health("ok")
 
-    def down(self):
+    def down(self, *options):
         run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
+        self.compose("down", "--remove-orphans", "--timeout", "2", *options)
 
     def __enter__(self):
         try:
             self.up()
         except BaseException:
             print(self.compose("logs", "--tail", "30", check=False))
-            self.down()
+            self.down("--volumes")
             raise
         return self
 
     def __exit__(self, *_):
-        self.down()
+        self.down("--volumes")
+
+
+@contextmanager
+def edited(path, old, new):
+    """Replace `old` in a file of the checkout (the tests' copy of it), then put it back."""
+    file = Path(path)
+    text = file.read_text()
+    assert old in text
+    try:
+        file.write_text(text.replace(old, new, 1))
+        yield
+    finally:
+        file.write_text(text)
 
 
 @pytest.fixture(scope="session")

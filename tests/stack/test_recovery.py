@@ -60,6 +60,13 @@ def test_a_restart_of_everything_at_once_comes_back(prod):
     prod.await_health("ok", within=40)
 
 
+def test_data_outlives_down_and_up(stack):
+    kept = stack.site.post_json("/api/notes", {"title": "before down"}).json["id"]
+    stack.down()
+    stack.up()
+    assert stack.site.get(f"/api/notes/{kept}").json["title"] == "before down"
+
+
 def test_a_second_up_changes_nothing(stack):
     before = {service: stack.container(service) for service in stack.services()}
     stack.compose("up", "--detach", "--wait")

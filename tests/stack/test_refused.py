@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.wait import until
+
 LIMIT = 10 * 1024 * 1024
 
 REFUSED_PATHS = [
@@ -41,8 +43,14 @@ REFUSED_REQUESTS = {
 
 
 def reached_the_application(stack, request_id):
-    lines = [json.loads(line) for line in stack.logs("nginx").splitlines() if line.startswith("{")]
-    return [line["upstream"] for line in lines if line["request_id"] == request_id] != [""]
+    """Whether nginx's log line of this request names an upstream."""
+
+    def logged():
+        lines = [line for line in stack.logs("nginx").splitlines() if request_id in line and line.startswith("{")]
+        return [json.loads(line)["upstream"] for line in lines]
+
+    (upstream,) = until(logged, within=5, what=f"a log line of {request_id}")
+    return upstream != ""
 
 
 @pytest.mark.parametrize("path", REFUSED_PATHS)
@@ -57,6 +65,8 @@ def test_a_malformed_request_is_refused(stack, what):
     before = stack.logs("nginx").count('"upstream":"1')
     received = stack.site.send(REFUSED_REQUESTS[what].replace(b"{host}", stack.site.host.encode()))
     assert received == b"" or received.split(b" ", 2)[1].startswith(b"4"), received[:200]
+    later = stack.site.get("/static/style.css")  # when this is in the log, what came before it is, too
+    assert not reached_the_application(stack, later.headers["X-Request-ID"])
     assert stack.logs("nginx").count('"upstream":"1') == before
 
 

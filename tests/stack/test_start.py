@@ -1,9 +1,12 @@
 """A stack that can not start says why, once, and names the remedy."""
 
+import ssl
+
 import pytest
 
 from tests.shell import run
 from tests.stack.conftest import DOMAIN
+from tests.wait import until
 
 
 def test_every_fault_of_the_settings_is_told_at_once_and_no_value(prod):
@@ -59,6 +62,42 @@ def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(p
     said = prod.compose("exec", "-T", "nginx", "sh", "-c", look)
     assert "placeholder" in said
     assert "live" not in said
+
+
+@pytest.mark.parametrize("domain", ["https://example.test", "example.test/", "example.test:443", "a;b"])
+def test_nginx_refuses_a_domain_that_is_none(prod, domain):
+    result = prod.once("nginx", environment={"DOMAIN": domain})
+    assert result.returncode == 1
+    assert "DOMAIN" in result.stderr
+    assert "no scheme" in result.stderr
+
+
+def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_never(prod):
+    """Put where certbot puts it, by a container of its image: first a wrong key, then the right one."""
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 9 -subj /CN=issued"
+    folder = f"/etc/letsencrypt/live/{DOMAIN}"
+    pair = (
+        f"{make} -keyout {folder}/key -out {folder}/fullchain.pem; {make} -keyout {folder}/privkey.pem -out /dev/null"
+    )
+
+    def script(commands):
+        prod.compose("exec", "-T", "certbot", "sh", "-ec", commands)
+
+    try:
+        script(f"mkdir -p {folder}; {issue}; {spoil}")
+        issued = prod.compose("exec", "-T", "certbot", "cat", f"{folder}/fullchain.pem")
+        until(lambda: "do not belong together" in prod.compose("logs", "nginx"), within=15)
+        assert served(prod) != issued
+        script(f"mv {folder}/key {folder}/privkey.pem")
+        until(lambda: served(prod) == issued, within=15)
+    finally:
+        script("rm -r /etc/letsencrypt/live")
+
+
+def served(prod):
+    """The certificate that a client is shown, as PEM."""
+    with prod.site.connect() as connection:
+        return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True)).strip()
 
 
 def test_nginx_refuses_to_start_unless_its_configuration_was_rendered(prod):

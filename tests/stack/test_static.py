@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.stack.conftest import edited
 from tests.wait import until
 
 
@@ -55,6 +56,15 @@ def test_static_files_need_no_application(stack):
     until(lambda: stack.site.get("/").status == 200, within=15)
 
 
+def test_a_new_build_brings_new_static_files(prod):
+    """A volume would go on serving the files of the first deploy."""
+    with edited("app/static/style.css", "{", "/*deployed*/{"):
+        prod.compose("up", "--detach", "--build", "--wait", "nginx")
+        until(lambda: "/*deployed*/" in prod.site.get("/static/style.css").text, within=10)
+    prod.compose("up", "--detach", "--build", "--wait", "nginx")
+    until(lambda: "/*deployed*/" not in prod.site.get("/static/style.css").text, within=10)
+
+
 def test_static_files_are_in_the_image_and_in_no_volume(prod):
     mounts = {mount["Destination"] for mount in prod.inspect("nginx")["Mounts"]}
-    assert mounts == {"/etc/letsencrypt", "/var/www/acme"}
+    assert mounts == {"/etc/letsencrypt", "/var/www/acme", "/var/cache/nginx"}

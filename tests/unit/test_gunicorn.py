@@ -2,12 +2,6 @@ import pytest
 
 from app.config import ConfigError
 
-ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
-eth1 000014AC 00000000 0001 0 0 0 0000FFFF 0 0 0
-eth0 00000000 010013AC 0003 0 0 0 00000000 0 0 0
-eth0 000013AC 00000000 0001 0 0 0 0000FFFF 0 0 0
-"""
-
 
 @pytest.fixture
 def eight_cpus(monkeypatch):
@@ -40,18 +34,6 @@ def test_the_number_of_processes_is_set_by_either_name_and_at_most_four_by_defau
     assert gunicorn_conf().workers <= 4
     assert gunicorn_conf(WEB_CONCURRENCY="6").workers == 6
     assert gunicorn_conf(WEB_CONCURRENCY="6", GUNICORN_PROCESSES="3").workers == 3
-
-
-def test_forwarded_headers_are_trusted_from_the_network_of_the_default_route_only(gunicorn_conf, tmp_path):
-    (tmp_path / "route").write_text(ROUTES)
-    assert gunicorn_conf().front_network(tmp_path / "route") == ["172.19.0.0/16"]
-    assert "*" not in gunicorn_conf().forwarded_allow_ips
-
-
-def test_no_route_means_no_network_is_trusted(gunicorn_conf, tmp_path):
-    (tmp_path / "route").write_text(ROUTES.splitlines()[0])
-    assert gunicorn_conf().front_network(tmp_path / "route") == []
-    assert gunicorn_conf().front_network(tmp_path / "absent") == []
 
 
 def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_conf):

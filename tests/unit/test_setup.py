@@ -17,7 +17,8 @@ case "$*" in
   "compose version --short") echo ${COMPOSE:-2.30.1} ;;
   "version --format"*) echo 28.0 ;;
   "info --format"*) echo / ;;
-  "manifest inspect"*) exit ${REGISTRY:-0} ;;
+  "manifest inspect"*) echo "$REGISTRY" >&2; [ -z "$REGISTRY" ] ;;
+  "pull"*) exit ${PULL:-0} ;;
   "image inspect"*) exit ${IMAGES:-0} ;;
   *) exit 0 ;;
 esac
@@ -26,6 +27,9 @@ NOT_ANSWERING = """
 [ "$1" = version ] && { echo "${SAYS:-Cannot connect to the Docker daemon}" >&2; exit 1; }
 exit 0
 """
+
+
+NO_REGISTRY = {"IMAGES": "1", "REGISTRY": "dial tcp: lookup registry.test: no such host"}
 
 
 @pytest.fixture
@@ -103,13 +107,13 @@ def test_a_full_disk_is_told(machine):
 
 def test_no_permission_on_the_socket_is_told_with_its_remedy(machine):
     denied = "permission denied while trying to connect to the Docker daemon socket"
-    result = machine(docker=NOT_ANSWERING, dockerd="exit 1", environment={"SAYS": denied})
+    result = machine(docker=NOT_ANSWERING, environment={"SAYS": denied})
     assert result.returncode == 1
     assert "usermod -aG docker" in result.stderr
 
 
 def test_a_remote_engine_that_does_not_answer_is_named(machine):
-    result = machine(docker=NOT_ANSWERING, dockerd="exit 1", environment={"DOCKER_HOST": "tcp://far.test:2376"})
+    result = machine(docker=NOT_ANSWERING, environment={"DOCKER_HOST": "tcp://far.test:2376"})
     assert result.returncode == 1
     assert "tcp://far.test:2376" in result.stderr
 
@@ -121,7 +125,27 @@ def test_a_stopped_engine_without_root_names_the_command(machine):
 
 
 def test_no_registry_and_no_debian_is_told(machine):
-    result = machine(docker=READY, id="echo 1000", sudo="exit 1", environment={"REGISTRY": "1", "IMAGES": "1"})
+    result = machine(docker=READY, id="echo 1000", sudo="exit 1", environment=NO_REGISTRY)
     assert result.returncode == 1
     assert "no registry answers" in result.stderr
     assert "python:3.14" in result.stderr
+
+
+def test_docker_desktop_that_is_closed_is_to_be_opened(machine):
+    result = machine(docker=NOT_ANSWERING, uname="echo Darwin")
+    assert result.returncode == 1
+    assert "open it" in result.stderr
+
+
+def test_a_registry_that_refuses_is_not_a_missing_registry(machine):
+    """Stand-ins are for machines with no way to one; here a person must see the refusal."""
+    result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": "toomanyrequests: slow down", "PULL": "1"})
+    assert result.returncode == 1
+    assert "could not be pulled" in result.stderr
+    assert "stand-in" not in result.stdout
+
+
+def test_missing_images_are_pulled(machine):
+    result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": ""})
+    assert result.returncode == 0
+    assert "pulled    postgres:18" in result.stdout
