@@ -76,9 +76,8 @@ def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_nev
     """Put where certbot puts it, by a container of its image: first a wrong key, then the right one."""
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 9 -subj /CN=issued"
     folder = f"/etc/letsencrypt/live/{DOMAIN}"
-    pair = (
-        f"{make} -keyout {folder}/key -out {folder}/fullchain.pem; {make} -keyout {folder}/privkey.pem -out /dev/null"
-    )
+    issue = f"{make} -keyout {folder}/key -out {folder}/fullchain.pem"
+    spoil = f"{make} -keyout {folder}/privkey.pem -out /dev/null"
 
     def script(commands):
         prod.compose("exec", "-T", "certbot", "sh", "-ec", commands)
