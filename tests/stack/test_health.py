@@ -1,5 +1,7 @@
 """Health tells the truth when a part is gone, and again when it is back; nothing needs a restart."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.wait import until
@@ -61,6 +63,16 @@ def test_a_lost_database_is_503_and_recovers(stack):
     until(lambda: stack.site.get("/health").status == 200, within=40)
     assert stack.site.post_json("/api/notes", {"title": "back"}).status == 201
     assert stack.inspect("app")["State"]["StartedAt"] == started
+
+
+def test_a_restart_of_the_database_costs_no_request_after_it(stack):
+    """The connections that the pool kept are dead; each is tested before it is used."""
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda _: stack.site.get("/health"), range(60)))
+    stack.compose("restart", "db")
+    stack.await_healthy("db")
+    statuses = [stack.site.post_json("/api/notes", {"title": "after a restart"}).status for _ in range(10)]
+    assert statuses == [201] * 10
 
 
 @pytest.mark.parametrize("service", ["nginx", "app", "db", "redis", "certbot"])
