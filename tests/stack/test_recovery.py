@@ -3,6 +3,7 @@
 import pytest
 
 from tests.shell import docker
+from tests.stack.conftest import edited
 from tests.wait import until
 
 
@@ -58,6 +59,22 @@ def test_a_restart_of_everything_at_once_comes_back(prod):
     prod.compose("restart", "--timeout", "10")
     prod.await_healthy("nginx", "app", "db", "redis", "certbot")
     prod.await_health("ok", within=40)
+
+
+def test_a_deploy_whose_migration_fails_leaves_the_running_application_alone(prod):
+    """The commands of the README; `up` alone would stop the old application first."""
+    app = prod.container("app")
+    try:
+        with edited("app/migrations/env.py", "from", "raise RuntimeError('broken on purpose')\nfrom"):
+            prod.compose("build")
+        failed = prod.once("migrate")
+        assert failed.returncode == 1
+        assert "broken on purpose" in failed.stderr
+        assert prod.site.get("/health").status == 200
+        assert prod.container("app") == app
+    finally:
+        prod.compose("build")
+    assert prod.once("migrate").returncode == 0
 
 
 def test_data_outlives_down_and_up(stack):
