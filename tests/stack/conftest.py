@@ -20,7 +20,7 @@ DOMAIN = "example.test"
 @dataclass
 class Stack:
     name: str
-    file: str
+    files: tuple[str, ...]
     environment: dict = field(default_factory=dict)
     site: Site = None
     http: Site = None
@@ -29,16 +29,18 @@ class Stack:
     def project(self):
         return f"{TEST_ID}-{self.name}"
 
+    @property
+    def command(self):
+        return ("compose", "--project-name", self.project, *(word for file in self.files for word in ("--file", file)))
+
     def compose(self, *arguments, **options):
-        command = ("compose", "--project-name", self.project, "--file", self.file, *arguments)
-        return docker(*command, **{"timeout": 300, **self.environment, **options})
+        return docker(*self.command, *arguments, **{"timeout": 300, **self.environment, **options})
 
     def once(self, service, *command, environment=None, options=()):
         """`command` in a container of its own, for as long as it runs; returns the finished process."""
         flags = [flag for name, value in (environment or {}).items() for flag in ("--env", f"{name}={value}")]
         start = ("run", "--rm", "--no-deps", "--no-TTY", *flags, *options, service, *command)
-        compose = ("docker", "compose", "--project-name", self.project, "--file", self.file)
-        return run(*compose, *start, check=False, **self.environment)
+        return run("docker", *self.command, *start, check=False, **self.environment)
 
     @contextmanager
     def probe(self, *options):
@@ -121,7 +123,7 @@ def edited(path, old, new):
 @pytest.fixture(scope="session")
 def dev():
     """compose.yaml, on plain HTTP."""
-    stack = Stack("dev", "compose.yaml", {"DEV_PORT": "0"})
+    stack = Stack("dev", ("compose.yaml",), {"DEV_PORT": "0"})
     stack.site = stack.http = Site(f"{stack.project}-nginx-1", 8080, "localhost")
     with stack:
         yield stack
@@ -131,7 +133,7 @@ def dev():
 def prod():
     """compose.prod.yaml, on HTTPS, with its placeholder certificate."""
     environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", "ACME_SERVER": "http://127.0.0.1:9/directory"}
-    stack = Stack("prod", "compose.prod.yaml", environment)
+    stack = Stack("prod", ("compose.prod.yaml",), environment)
     stack.site = Site(f"{stack.project}-nginx-1", 8443, DOMAIN, tls=True)
     stack.http = Site(f"{stack.project}-nginx-1", 8080, DOMAIN)
     with stack:

@@ -32,9 +32,13 @@ class Site:
     host: str
     tls: bool = False
 
+    def connect_to(self, port):
+        """A plain connection to another port of the same container."""
+        return socket.create_connection((self.address, port), timeout=20)
+
     def connect(self, host=None):
         """An open socket; with TLS the certificate is not verified (tests/tls does that)."""
-        connection = socket.create_connection((self.address, self.port), timeout=20)
+        connection = self.connect_to(self.port)
         if self.tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -1,0 +1,100 @@
+"""The life of a certificate, with a real certbot and a real ACME server. The tests follow it in order."""
+
+import ssl
+import threading
+
+import pytest
+
+from tests.stack.conftest import DOMAIN
+from tests.wait import until
+
+LIVE = f"/etc/letsencrypt/live/{DOMAIN}"
+
+
+def served(stack):
+    """What a client is shown, as PEM."""
+    with stack.site.connect() as connection:
+        return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True)).strip()
+
+
+def on_disk(stack):
+    """The leaf that certbot keeps, as PEM; empty where there is none."""
+    return stack.compose("exec", "-T", "nginx", "sh", "-c", f"cat {LIVE}/cert.pem 2>/dev/null || true")
+
+
+def issued(stack):
+    pem = on_disk(stack)
+    assert pem
+    assert served(stack) == pem
+    return pem
+
+
+def describe(stack, *options):
+    return stack.compose("exec", "-T", "nginx", "openssl", "x509", "-noout", "-in", f"{LIVE}/cert.pem", *options)
+
+
+@pytest.fixture(scope="session")
+def first(tls, authority):
+    """The certificate that one `up -d` on an empty volume leads to."""
+    assert tls.site.get("/").status == 200, "nginx serves its placeholder meanwhile"
+    tls.compose("up", "--detach")
+    return until(lambda: issued(tls), within=30, what="the issued certificate is served")
+
+
+def test_one_up_obtains_a_certificate_and_nginx_serves_it(tls, authority, first):
+    assert "placeholder" not in describe(tls, "-subject", "-issuer")
+    assert authority.orders() == 1
+
+
+def test_it_verifies_against_the_authority_for_each_of_its_names(tls, authority, first):
+    context = ssl.create_default_context(cadata=authority.roots())
+    for name in (DOMAIN, f"www.{DOMAIN}"):
+        with context.wrap_socket(tls.http.connect_to(8443), server_hostname=name) as connection:
+            assert connection.version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLError), context.wrap_socket(tls.http.connect_to(8443), server_hostname="other.test"):
+        pass
+
+
+def test_its_key_is_ecdsa_on_p256(tls, first):
+    assert "NIST CURVE: P-256" in describe(tls, "-text")
+
+
+@pytest.mark.parametrize("how", [("restart", "certbot", "nginx"), ("up", "--detach", "--wait", "--force-recreate")])
+def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first, how):
+    before, checks = authority.orders(), tls.compose("logs", "certbot").count("is good")
+    tls.compose(*how)
+    if how[0] == "up":
+        checks = 0  # a new container has a new log
+        authority.points_to(tls.inspect("nginx")["NetworkSettings"]["Networks"][f"{tls.project}_edge"]["IPAddress"])
+    until(lambda: tls.compose("logs", "certbot").count("is good") > checks, within=30)
+    tls.await_health("ok")
+    assert authority.orders() == before
+    assert issued(tls) == first
+
+
+def test_a_renewal_is_served_within_seconds_and_fails_no_request(tls, authority, first):
+    """New connections and kept ones, all the time."""
+    failures, answered, stop = [], [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                answered.append(tls.site.get("/health/live").status)
+            except OSError as error:
+                failures.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        renew = ("renew", "--force-renewal", "--no-random-sleep-on-renew")
+        folders = ("--config-dir", "/etc/letsencrypt", "--work-dir", "/tmp/work", "--logs-dir", "/tmp/log")
+        tls.compose("exec", "-T", "certbot", "certbot", *renew, *folders)
+        until(lambda: issued(tls) != first, within=20, what="the renewed certificate is served")
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert not failures
+    assert set(answered) == {200}
+    assert len(answered) > 100
