@@ -3,7 +3,7 @@
 # (A placeholder under live/ would make certbot refuse the name.) Then keeps watch for a newer one.
 set -eu
 served=/run/nginx/tls
-issued=/etc/letsencrypt/live/$DOMAIN
+issued=/etc/letsencrypt/current
 
 grep -q http/tls.conf /run/nginx/site.conf || exit 0 # plain HTTP
 
@@ -21,7 +21,7 @@ serve() { # directory: take its pair, if certificate and key belong together
   rm -rf $served && mv $served.next $served
 }
 
-if ! { [ -e "$issued/fullchain.pem" ] && serve "$issued"; }; then
+if ! { [ -e $issued/fullchain.pem ] && serve $issued; }; then
   mkdir -p /run/nginx/placeholder
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
     -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN" \
@@ -30,8 +30,13 @@ if ! { [ -e "$issued/fullchain.pem" ] && serve "$issued"; }; then
   echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
 fi
 
+fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
+shown() { openssl s_client -connect 127.0.0.1:8443 -servername "$DOMAIN" </dev/null 2>/dev/null | fingerprint; }
+
 while sleep 5; do
-  if [ -e "$issued/fullchain.pem" ] && ! cmp -s "$issued/fullchain.pem" $served/fullchain.pem; then
-    serve "$issued" && nginx -s reload && echo "certificate: serving the one issued for $DOMAIN"
-  fi
+  [ -e $issued/fullchain.pem ] || continue
+  cmp -s $issued/fullchain.pem $served/fullchain.pem || serve $issued || continue
+  # What counts is what clients are shown: a reload that was lost is done again.
+  [ "$(shown)" = "$(fingerprint <$served/fullchain.pem)" ] ||
+    { nginx -s reload && echo "certificate: reloading for the one issued for $DOMAIN"; }
 done &

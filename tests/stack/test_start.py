@@ -61,7 +61,7 @@ def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(p
     look = "ls /etc/letsencrypt; openssl x509 -noout -subject -in /run/nginx/tls/fullchain.pem"
     said = prod.compose("exec", "-T", "nginx", "sh", "-c", look)
     assert "placeholder" in said
-    assert "live" not in said
+    assert "current" not in said
 
 
 @pytest.mark.parametrize("domain", ["https://example.test", "example.test/", "example.test:443", "a;b"])
@@ -75,7 +75,7 @@ def test_nginx_refuses_a_domain_that_is_none(prod, domain):
 def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_never(prod):
     """Put where certbot puts it, by a container of its image: first a wrong key, then the right one."""
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 9 -subj /CN=issued"
-    folder = f"/etc/letsencrypt/live/{DOMAIN}"
+    folder = "/etc/letsencrypt/current"
     issue = f"{make} -keyout {folder}/key -out {folder}/fullchain.pem"
     spoil = f"{make} -keyout {folder}/privkey.pem -out /dev/null"
 
@@ -90,7 +90,7 @@ def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_nev
         script(f"mv {folder}/key {folder}/privkey.pem")
         until(lambda: served(prod) == issued, within=15)
     finally:
-        script("rm -r /etc/letsencrypt/live")
+        script(f"rm -r {folder}")
 
 
 def served(prod):
