@@ -60,6 +60,10 @@ class Stack:
     def inspect(self, service):
         return json.loads(docker("inspect", self.container(service)))[0]
 
+    def address(self, service, network):
+        """Of the service's container on one of the stack's networks."""
+        return self.inspect(service)["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
+
     def services(self):
         return self.compose("config", "--services").split()
 

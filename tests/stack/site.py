@@ -45,6 +45,11 @@ class Site:
             connection = context.wrap_socket(connection, server_hostname=(host or self.host).partition(":")[0])
         return connection
 
+    def certificate(self):
+        """What a client is shown, as PEM."""
+        with self.connect() as connection:
+            return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True)).strip()
+
     def request(self, method, path, *, host=None, headers=None, body=None):
         """Returns an Answer. Raises OSError or http.client.HTTPException where there is none."""
         connection = http.client.HTTPConnection(self.address)

@@ -7,19 +7,15 @@ from tests.stack.conftest import edited
 from tests.wait import until
 
 
-def web_address(stack, service):
-    return stack.inspect(service)["NetworkSettings"]["Networks"][f"{stack.project}_web"]["IPAddress"]
-
-
 def test_a_recreated_app_is_found_at_its_new_address(stack):
     """nginx asks DNS again: a plain proxy_pass would answer 502 until somebody reloads it."""
-    old, nginx = web_address(stack, "app"), stack.inspect("nginx")["State"]["StartedAt"]
+    old, nginx = stack.address("app", "web"), stack.inspect("nginx")["State"]["StartedAt"]
     stack.compose("rm", "--stop", "--force", "app")
     squatter = f"{stack.project}-squatter"  # takes the old address, so that the app must come back at another
     docker("run", "--detach", "--name", squatter, "--network", f"{stack.project}_web", "redis:8")
     try:
         stack.compose("up", "--detach", "--wait", "app")
-        assert web_address(stack, "app") != old
+        assert stack.address("app", "web") != old
         until(lambda: stack.site.get("/").status == 200, within=10)
         assert stack.inspect("nginx")["State"]["StartedAt"] == nginx
     finally:

@@ -28,7 +28,7 @@ def tls(authority):
         stack.compose("up", "--detach", "--build", "--wait", "nginx", "app")
         stack.compose("build", "certbot")
         docker("network", "connect", "--alias", HOST, f"{stack.project}_edge", socket.gethostname())
-        authority.points_to(socket.gethostbyname(stack.site.address))
+        authority.points_to(stack.address("nginx", "edge"))
         yield stack
     finally:
         stack.down("--volumes")

@@ -19,12 +19,6 @@ MAKE = (
 )
 
 
-def served(stack):
-    """What a client is shown, as PEM."""
-    with stack.site.connect() as connection:
-        return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True)).strip()
-
-
 def on_disk(stack):
     """The leaf that certbot keeps, as PEM; empty where there is none."""
     return stack.compose("exec", "-T", "nginx", "sh", "-c", f"cat {LIVE}/cert.pem 2>/dev/null || true")
@@ -33,7 +27,7 @@ def on_disk(stack):
 def issued(stack):
     pem = on_disk(stack)
     assert pem
-    assert served(stack) == pem
+    assert stack.site.certificate() == pem
     return pem
 
 
@@ -73,7 +67,7 @@ def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first
     tls.compose(*how)
     if how[0] == "up":
         checks = 0  # a new container has a new log
-        authority.points_to(tls.inspect("nginx")["NetworkSettings"]["Networks"][f"{tls.project}_edge"]["IPAddress"])
+        authority.points_to(tls.address("nginx", "edge"))
     until(lambda: tls.compose("logs", "certbot").count("is good") > checks, within=30)
     tls.await_health("ok")
     assert authority.orders() == before
@@ -130,7 +124,7 @@ def test_a_lost_reload_is_done_again(tls, first):
         cp kept/*.pem tls/
     """
     tls.compose("exec", "-T", "nginx", "sh", "-ec", script, timeout=20)
-    assert served(tls) != pem
+    assert tls.site.certificate() != pem
     until(lambda: issued(tls) == pem, within=15)
 
 
