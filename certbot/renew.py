@@ -15,21 +15,28 @@ import sys
 import time
 from pathlib import Path
 
+import preflight
+
 SERVERS = {
     "production": "https://acme-v02.api.letsencrypt.org/directory",
     "staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
 HALF_A_DAY = 12 * 3600  # seconds, as everything here
 BACKOFF = [60, 600, 6000, 86400]
+TRIES_WITH_PREFLIGHT = 2  # then the authority has the last word: a machine may be unable to reach its own public name
 CERTBOT_AT_MOST = 300
+BEAT = 5
 HEARTBEAT = Path("/tmp/heartbeat")
-BEAT = 20
+NOW = Path("/tmp/now")
 NO_REASON = ("Saving debug log to", "Ask for help or search", "See the logfile")
 
 ROOT = Path("/etc/letsencrypt")
+WEBROOT = Path("/var/www/acme")
+CREDENTIALS = Path("/run/secrets/dns_credentials")
 SERVER = os.environ.get("ACME_SERVER") or "production"
+PLUGIN = os.environ.get("DNS_PLUGIN")
 STATE = ROOT / re.sub(r"[^A-Za-z0-9]+", "-", SERVER)
-FAILURES = STATE / "failures.json"
+MEMORY = STATE / "state.json"
 NAMES = [os.environ.get("DOMAIN", ""), *os.environ.get("DOMAIN_ALIASES", "").split()]
 
 
@@ -37,35 +44,76 @@ def log(message):
     print(f"certbot: {message}", flush=True)
 
 
+def minutes(seconds):
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"
+
+
+def nothing_to_do():
+    """Why no authority is asked at all, or None."""
+    if os.environ.get("TLS") == "off":
+        return "TLS=off: the certificate is the business of the proxy in front"
+    if os.environ.get("TLS_CERT_FILE"):
+        return "TLS_CERT_FILE is set: nginx serves your own certificate, and renewing it is yours"
+    if "." not in NAMES[0]:
+        return (
+            f"no authority certifies {NAMES[0] or 'an empty name'}: set DOMAIN in .env to the public name of this site"
+        )
+    return None
+
+
 def wait(seconds):
-    """Sleep, and show the health check that this loop is alive."""
+    """Sleep, and show the health check that this loop is alive. Ends early when `--now` asks for it."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - time.monotonic()) > 0 and not NOW.exists():
         HEARTBEAT.touch()
         time.sleep(min(left, BEAT))
+    NOW.unlink(missing_ok=True)
     HEARTBEAT.touch()
 
 
-def failures():
-    """How often in a row this set of names failed, and when to try again; (0, 0.0) where it did not."""
+def remembered():
+    """How often in a row these names failed, why, and when to look again (seconds since the epoch)."""
     try:
-        state = json.loads(FAILURES.read_text())
-    except OSError, ValueError:
-        return 0, 0.0
-    if state["names"] != NAMES:
-        return 0, 0.0
-    return state["count"], min(state["next"], time.time() + BACKOFF[-1])  # whatever the clock was then
+        memory = json.loads(MEMORY.read_text())
+        if memory["names"] == NAMES:
+            return memory
+    except OSError, ValueError, KeyError:
+        pass
+    return {"names": NAMES, "failures": 0, "problem": None, "next": 0.0}
 
 
-def certify():
-    """Let certbot decide whether a certificate is due. Returns None, or why there is none."""
-    email = os.environ.get("ACME_EMAIL")
+def remember(memory):
+    new = MEMORY.with_suffix(".new")
+    try:
+        STATE.mkdir(exist_ok=True)
+        new.write_text(json.dumps(memory))
+        new.replace(MEMORY)
+    except OSError as error:  # a full disk: this process still knows
+        log(f"{MEMORY} cannot be written: {error.strerror}")
+
+
+def authenticator():
+    """certbot's options for proving that the names are ours: by a file that nginx serves, or by a record in DNS."""
+    if not PLUGIN:
+        return ["--webroot", "--webroot-path", str(WEBROOT)]
+    options = ["--authenticator", f"dns-{PLUGIN}"]
+    if CREDENTIALS.stat().st_size:
+        options += [f"--dns-{PLUGIN}-credentials", str(CREDENTIALS)]
+    if seconds := os.environ.get("DNS_PROPAGATION"):
+        options += [f"--dns-{PLUGIN}-propagation-seconds", seconds]
+    return options
+
+
+def certbot(*options):
+    """Let certbot decide whether a certificate is due, and get it. Returns None, or why it failed."""
+    email, profile = os.environ.get("ACME_EMAIL"), os.environ.get("ACME_PROFILE")
     command = [
-        *("certbot", "certonly", "--non-interactive", "--agree-tos", "--keep-until-expiring", "--expand"),
-        *("--webroot", "--webroot-path", "/var/www/acme", "--server", SERVERS.get(SERVER, SERVER)),
+        *("certbot", "certonly", "--non-interactive", "--agree-tos", "--keep-until-expiring"),
+        *("--renew-with-new-domains", *authenticator(), "--server", SERVERS.get(SERVER, SERVER)),
         *(("--email", email) if email else ("--register-unsafely-without-email",)),
+        *(("--preferred-profile", profile) if profile else ()),
         *("--config-dir", str(STATE), "--work-dir", "/tmp/work", "--logs-dir", "/tmp/log"),
-        *("--cert-name", NAMES[0], "--domains", ",".join(NAMES)),
+        *("--cert-name", NAMES[0], "--domains", ",".join(NAMES), *options),
     ]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CERTBOT_AT_MOST)
@@ -76,6 +124,16 @@ def certify():
     said = (result.stdout + result.stderr).splitlines()
     reasons = [line.strip() for line in said if line and not line.startswith(NO_REASON)]
     return " ".join(reasons[-4:]) or f"certbot exited with {result.returncode}"
+
+
+def certify(failures=0, *options):
+    """One try, the preflight first. Returns None, or why it failed."""
+    problem = None if PLUGIN else preflight.problem(NAMES, WEBROOT)
+    if problem and failures < TRIES_WITH_PREFLIGHT:
+        return problem
+    if problem:
+        log(f"{problem}; asking the authority all the same, it may see more")
+    return certbot(*options)
 
 
 def serve():
@@ -92,38 +150,38 @@ def main():
     # PID 1 has no default handlers: without these, `docker stop` waits its whole grace period.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    if "." not in NAMES[0]:
-        log(f"no authority certifies {NAMES[0] or 'an empty name'}: set DOMAIN in .env to the public name of this site")
+    if reason := nothing_to_do():
+        log(reason)
         wait(float("inf"))
     serve()
-    count, due = failures()
-    if count:
-        log(f"{count} failed so far, next try in {max(due - time.time(), 0) / 60:.0f} min; sooner: renew.py --now")
+    memory = remembered()
+    if failures := memory["failures"]:
+        left = min(max(memory["next"] - time.time(), 0), BACKOFF[-1])  # whatever the clock was then
+        log(f"{failures} failed so far, next try in {minutes(left)}; sooner: make cert-now")
+        wait(left)
     while True:
-        while failures()[1] > time.time():  # read each time: --now may have forgotten them
-            wait(BEAT)
-        HEARTBEAT.touch()
-        problem = certify()
+        problem = certify(memory["failures"])
         if problem:
-            count, _ = failures()
-            pause = BACKOFF[min(count, len(BACKOFF) - 1)]
-            STATE.mkdir(exist_ok=True)
-            FAILURES.write_text(json.dumps({"names": NAMES, "count": count + 1, "next": time.time() + pause}))
-            log(f"no certificate for {' '.join(NAMES)}, next try in {pause // 60} min: {problem}")
+            pause = BACKOFF[min(memory["failures"], len(BACKOFF) - 1)]
+            log(f"no certificate for {' '.join(NAMES)}, next try in {minutes(pause)}: {problem}")
         else:
-            FAILURES.unlink(missing_ok=True)
             serve()
             pause = HALF_A_DAY - random.uniform(0, 3600)  # noqa: S311 - jitter, not a secret
-            log(f"the certificate of {' '.join(NAMES)} is good; next check in {pause / 3600:.0f} h")
-            wait(pause)
+            log(f"the certificate of {' '.join(NAMES)} is good; next check in {minutes(pause)}")
+        failures = memory["failures"] + 1 if problem else 0
+        memory |= {"failures": failures, "problem": problem, "next": time.time() + pause}
+        remember(memory)
+        wait(pause)
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
             main()
-        case ["--now"]:  # forget the failures; the loop tries within seconds
-            FAILURES.unlink(missing_ok=True)
+        case ["--now"]:  # the loop looks within seconds
+            NOW.touch()
+        case ["--dry-run"]:  # against the staging server, where ACME_SERVER is production
+            sys.exit(nothing_to_do() or certify(0, "--dry-run") or log("the dry run went well"))
         case ["--healthy"]:
-            alive = HEARTBEAT.exists() and time.time() - HEARTBEAT.stat().st_mtime < CERTBOT_AT_MOST + 2 * BEAT
+            alive = HEARTBEAT.exists() and time.time() - HEARTBEAT.stat().st_mtime < CERTBOT_AT_MOST + 60
             sys.exit(0 if alive else "no heartbeat: the loop hangs")

@@ -1,42 +1,52 @@
 #!/bin/sh
-# The pair that nginx serves, /run/nginx/tls: certbot's, or until there is one a self-signed placeholder.
+# /run/nginx/tls, the pair that nginx serves: yours, or certbot's, and until there is one a self-signed placeholder.
 # (A placeholder under live/ would make certbot refuse the name.) Then keeps watch for a newer one.
 set -eu
-served=/run/nginx/tls
 issued=/etc/letsencrypt/current
+[ -z "$TLS_CERT_FILE" ] || issued=/run/secrets
 
 grep -q http/tls.conf /run/nginx/site.conf || exit 0 # plain HTTP
 
-case "$DOMAIN $DOMAIN_ALIASES" in *[!A-Za-z0-9.\ -]*)
-  echo "DOMAIN and DOMAIN_ALIASES are names such as example.com: no scheme, no slash, no port" >&2
-  exit 1 ;;
-esac
+cat >/run/nginx/pair.conf <<PAIR
+pid /run/nginx/pair.pid;
+error_log stderr;
+events {}
+http {
+    include /etc/nginx/http/temporary-files.conf;
+    ssl_certificate pair/fullchain.pem;
+    ssl_certificate_key pair/privkey.pem;
+    server { listen 127.0.0.1:8443 ssl; }
+}
+PAIR
 
-serve() { # directory: take its pair, if certificate and key belong together
-  if [ "$(openssl x509 -noout -pubkey -in "$1/fullchain.pem")" != "$(openssl pkey -pubout -in "$1/privkey.pem")" ]; then
-    echo "certificate: the certificate and the key in $1 do not belong together" >&2
-    return 1
-  fi
-  rm -rf $served.next && mkdir $served.next && cp -L "$1/fullchain.pem" "$1/privkey.pem" $served.next/ || return 1
-  rm -rf $served && mv $served.next $served
+serve() { # directory: its pair from now on, if nginx takes it
+  rm -rf /run/nginx/pair && mkdir /run/nginx/pair && cp -L "$1/fullchain.pem" "$1/privkey.pem" /run/nginx/pair &&
+    nginx -t -q -c /run/nginx/pair.conf || return 1
+  case $1:$(readlink "$1") in *placeholder* | *:staging/*) ;; *) touch /run/nginx/pair/trusted ;; esac
+  # One rename, so that no handshake meets half of it. The pairs before it stay: one may be in use.
+  kept=/run/nginx/tls.$(date +%s%N)
+  mv /run/nginx/pair "$kept" && ln -s "$kept" /run/nginx/tls.next && mv -T /run/nginx/tls.next /run/nginx/tls
 }
 
-if ! { [ -e $issued/fullchain.pem ] && serve $issued; }; then
-  mkdir -p /run/nginx/placeholder
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
-    -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN" \
-    -keyout /run/nginx/placeholder/privkey.pem -out /run/nginx/placeholder/fullchain.pem
-  serve /run/nginx/placeholder
-  echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
-fi
+refused() {
+  echo "certificate: the pair in $issued is not served (above is why); nginx keeps what it has"
+  [ -z "$TLS_CERT_FILE" ] || echo "certificate: TLS_CERT_FILE and TLS_KEY_FILE must belong together and be readable by uid 101"
+}
 
-fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
-shown() { openssl s_client -connect 127.0.0.1:8443 -servername "$DOMAIN" </dev/null 2>/dev/null | fingerprint; }
+mkdir -p /run/nginx/placeholder
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 \
+  -subj "/CN=placeholder" -addext "subjectAltName=DNS:$DOMAIN" \
+  -keyout /run/nginx/placeholder/privkey.pem -out /run/nginx/placeholder/fullchain.pem 2>/dev/null
+serve /run/nginx/placeholder
 
-while sleep 5; do
-  [ -e $issued/fullchain.pem ] || continue
-  cmp -s $issued/fullchain.pem $served/fullchain.pem || serve $issued || continue
-  # What counts is what clients are shown: a reload that was lost is done again.
-  [ "$(shown)" = "$(fingerprint <$served/fullchain.pem)" ] ||
-    { nginx -s reload && echo "certificate: reloading for the one issued for $DOMAIN"; }
-done &
+seen=
+look() { # take up what has changed
+  [ -e $issued/fullchain.pem ] || return 0
+  now=$(cat $issued/fullchain.pem $issued/privkey.pem 2>/dev/null | cksum)
+  [ "$now" != "$seen" ] || return 0
+  seen=$now
+  if serve $issued; then echo "certificate: serving the one in $issued for $DOMAIN"; else refused; fi
+}
+look
+[ -n "$seen" ] || echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
+while sleep 2; do look; done &

@@ -15,7 +15,12 @@ def test_certbot_is_the_tags_version():
 
 def test_scripts_find_certbot_in_python_and_openssl():
     assert shell("certbot", "python3 -c 'import certbot; print(certbot.__version__)'") == version("certbot")
-    assert tools("certbot", "sh", "python3", "openssl") == ["sh", "python3", "openssl"]
+    assert tools("certbot", "sh", "python3", "openssl", "pip") == ["sh", "python3", "openssl", "pip"]
+
+
+def test_pip_may_install_beside_certbot():
+    """A plugin for DNS. Nothing is fetched here."""
+    assert "certbot" in shell("certbot", "pip install --dry-run --no-index certbot")
 
 
 def test_no_option_is_preset():

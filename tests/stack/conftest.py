@@ -62,7 +62,11 @@ class Stack:
 
     def address(self, service, network):
         """Of the service's container on one of the stack's networks."""
-        return self.inspect(service)["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
+        return self.address_of(self.container(service), network)
+
+    def address_of(self, container, network):
+        (found,) = json.loads(docker("inspect", container))
+        return found["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
 
     def services(self):
         return self.compose("config", "--services").split()
@@ -133,14 +137,19 @@ def dev():
         yield stack
 
 
-@pytest.fixture(scope="session")
-def prod():
-    """compose.prod.yaml, on HTTPS, with its placeholder certificate."""
-    environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", "ACME_SERVER": "http://127.0.0.1:9/directory"}
-    stack = Stack("prod", ("compose.prod.yaml",), environment)
+def production(name, *files, kind=Stack, **environment):
+    """compose.prod.yaml, on HTTPS, not up yet."""
+    environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", **environment}
+    stack = kind(name, ("compose.prod.yaml", *files), environment)
     stack.site = Site(f"{stack.project}-nginx-1", 8443, DOMAIN, tls=True)
     stack.http = Site(f"{stack.project}-nginx-1", 8080, DOMAIN)
-    with stack:
+    return stack
+
+
+@pytest.fixture(scope="session")
+def prod():
+    """It has its placeholder certificate: there is no authority."""
+    with production("prod", ACME_SERVER="http://127.0.0.1:9/directory") as stack:
         yield stack
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.shell import docker
 
 UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "db": 999, "redis": 999, "certbot": 101}
-PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp"}}
+PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp", "8443/udp"}}
 NETWORKS = {
     "nginx": {"edge", "web"},
     "app": {"web", "data"},

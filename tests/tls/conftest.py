@@ -5,9 +5,43 @@ import socket
 import pytest
 
 from tests.shell import docker
-from tests.stack.conftest import DOMAIN, Stack
-from tests.stack.site import Site
-from tests.tls.pebble import DIRECTORY, HOST, pebble
+from tests.stack.conftest import DOMAIN, Stack, production
+from tests.tls.pebble import DIRECTORY, HOST, Front, pebble
+from tests.wait import until
+
+LIVE = "/etc/letsencrypt/current"
+
+
+class TlsStack(Stack):
+    """`front` is the way to its port 80."""
+
+    def on_disk(self):
+        """The leaf that certbot keeps, as PEM; empty where there is none."""
+        return self.compose("exec", "-T", "nginx", "sh", "-c", f"cat {LIVE}/cert.pem 2>/dev/null || true")
+
+    def issued(self):
+        """The same, which must be what clients are shown."""
+        pem = self.on_disk()
+        assert pem
+        assert self.site.certificate() == pem
+        return pem
+
+    def await_other_than(self, pem):
+        def other():
+            new = self.issued()
+            assert new != pem
+            return new
+
+        try:
+            return until(other, within=40, what="another certificate is served")
+        except AssertionError as error:
+            raise AssertionError(self.compose("logs", "--tail", "5", "certbot", "nginx")) from error
+
+    def certbot(self, option):
+        return self.compose("exec", "-T", "certbot", "python3", "/opt/flagstone/renew.py", option)
+
+    def checks(self):
+        return self.compose("logs", "certbot").count("is good")
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +53,25 @@ def authority():
 @pytest.fixture(scope="session")
 def tls(authority):
     """compose.prod.yaml without its certbot yet; names resolve to its nginx."""
-    environment = {"DOMAIN": DOMAIN, "DOMAIN_ALIASES": f"www.{DOMAIN}", "ACME_SERVER": DIRECTORY}
-    environment |= {"HTTP_PORT": "0", "HTTPS_PORT": "0"}
-    stack = Stack("tls", ("compose.prod.yaml", "tests/tls/compose.yaml"), environment)
-    stack.site = Site(f"{stack.project}-nginx-1", 8443, DOMAIN, tls=True)
-    stack.http = Site(f"{stack.project}-nginx-1", 8080, DOMAIN)
+    settings = {"DOMAIN_ALIASES": f"www.{DOMAIN}", "ACME_SERVER": DIRECTORY}
+    settings["ACME_PROFILE"] = "default"  # asked for none, Pebble takes any of them
+    stack = production("tls", "tests/tls/compose.yaml", kind=TlsStack, **settings)
     try:
         stack.compose("up", "--detach", "--build", "--wait", "nginx", "app")
         stack.compose("build", "certbot")
         docker("network", "connect", "--alias", HOST, f"{stack.project}_edge", socket.gethostname())
-        authority.points_to(stack.address("nginx", "edge"))
-        yield stack
+        here = stack.address_of(socket.gethostname(), "edge")
+        stack.environment["TEST_DNS"] = here
+        authority.points_to(here)
+        with Front(stack.site.address, DOMAIN, here).open() as stack.front:
+            yield stack
     finally:
         stack.down("--volumes")
+
+
+@pytest.fixture(scope="session")
+def first(tls):
+    """The certificate that one `up -d` on an empty volume leads to."""
+    assert tls.site.get("/").status == 200, "nginx serves its placeholder meanwhile"
+    tls.compose("up", "--detach")
+    return until(tls.issued, within=30, what="the issued certificate is served")
