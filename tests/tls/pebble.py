@@ -95,7 +95,7 @@ class Front:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                status, body = front.answer(self.headers["Host"], self.path, self.client_address[0])
+                status, body = front.answer(self.headers["Host"].partition(":")[0], self.path, self.client_address[0])
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body)
