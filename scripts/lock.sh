@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Locks app/ and tests/ requirements with hashes, in the Python that the images have.
+# Locks the requirements of app/, nginx/ and tests/ with hashes, in the Python that the images have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=$(scripts/base-images.sh | grep ^python)
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
-for folder in app tests; do
+for folder in app nginx tests; do
   # shellcheck disable=SC2016 # a name, not a command
   echo '# Made by `make lock` from requirements.in.' >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
