@@ -1,6 +1,7 @@
 # `make` alone lists the tasks. What a task does is one line here, or one script.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+compose := docker compose$(if $(prod), -f compose.prod.yaml)
 certbot := docker compose -f compose.prod.yaml exec certbot python3
 
 ##@ Develop
@@ -14,6 +15,15 @@ ps: ## Show the state of the containers
 	@docker compose ps --all
 migration: ## Write a migration from the models: make migration m="add tags"
 	@scripts/migration.sh "$(m)"
+
+user: ## Make a user: make user email=you@example.com, on the server with prod=1
+	@$(compose) exec app flask user create $(email)
+shell: ## A Python shell inside the application (prod=1 on the server)
+	@$(compose) exec app flask shell
+psql: ## A SQL shell (prod=1 on the server)
+	@$(compose) exec db psql --username app app
+seed: ## Fill the notes with something to look at
+	@$(compose) exec app flask notes seed
 
 ##@ Check
 test: ## Run every test, on stacks of its own: make test, or make test t="tests/stack -k redirect"
@@ -32,9 +42,11 @@ cert-now: ## Look whether one is due now, instead of waiting
 ##@ Keep
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
+jwt-rotate: ## Sign tokens with a new key; those of the former one stay good
+	@scripts/jwt-rotate.sh
 lock: ## Resolve requirements.in anew into requirements.txt, with hashes
 	@scripts/lock.sh
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: up down logs ps migration test lint cert-status cert-dry-run cert-now setup lock help
+.PHONY: up down logs ps migration user shell psql seed test lint cert-status cert-dry-run cert-now setup jwt-rotate lock help

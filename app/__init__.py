@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import cache, config, csrf, database, errors, health, log, proxy, status
+from app import auth, cache, config, csrf, database, errors, health, log, proxy, status, validation
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
@@ -12,9 +12,11 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
 
     log.init_app(app)
     errors.init_app(app)
+    validation.init_app(app)
     csrf.init_app(app)
     database.init_app(app)
     cache.init_app(app)
+    auth.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]
     app.register_blueprint(health.blueprint)

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Self
 
 from cachelib.serializers import JSONSerializer
-from flask import Flask
+from flask import Config, Flask, current_app
 from flask_caching.backends.rediscache import RedisCache
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
@@ -22,10 +22,31 @@ REDIS_GONE = (RedisError, OSError)
 
 
 def init_app(app: Flask) -> None:
+    app.extensions["redis"] = connect(app.config)
     config = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": app.config["CACHE_DEFAULT_TIMEOUT"]}
-    if app.config["REDIS_URL"]:
+    if app.extensions["redis"]:
         config |= {"CACHE_TYPE": f"{__name__}.ForgivingRedisCache", "CACHE_SERIALIZER": Serializer}
     cache.init_app(app, config)
+
+
+def connect(config: Config) -> Redis | None:
+    if not config["REDIS_URL"]:
+        return None
+    return Redis.from_url(
+        config["REDIS_URL"],
+        password=config["REDIS_PASSWORD"],
+        socket_timeout=config["REDIS_TIMEOUT"],
+        socket_connect_timeout=config["REDIS_TIMEOUT"],
+        # Once more and at once: the connection in the pool may be from before a restart of Redis.
+        retry=Retry(NoBackoff(), 1),
+        # Never the bottleneck: a full pool raises the same error as a lost Redis.
+        max_connections=10_000,
+    )
+
+
+def redis_client() -> Redis | None:
+    """For what is no cache; it raises REDIS_GONE. None where no REDIS_URL is set."""
+    return current_app.extensions["redis"]
 
 
 def cache_backend() -> str:
@@ -69,17 +90,7 @@ class ForgivingRedisCache(RedisCache):
 
     @classmethod
     def factory(cls, app: Flask, config: dict, args: list, kwargs: dict) -> Self:
-        client = Redis.from_url(
-            app.config["REDIS_URL"],
-            password=app.config["REDIS_PASSWORD"],
-            socket_timeout=app.config["REDIS_TIMEOUT"],
-            socket_connect_timeout=app.config["REDIS_TIMEOUT"],
-            # Once more and at once: the connection in the pool may be from before a restart of Redis.
-            retry=Retry(NoBackoff(), 1),
-            # Never the bottleneck: a full pool raises the same error as a lost Redis.
-            max_connections=10_000,
-        )
-        return cls(client, key_prefix="app:", **kwargs)
+        return cls(app.extensions["redis"], key_prefix="app:", **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

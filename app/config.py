@@ -57,6 +57,15 @@ class BaseConfig:
     REDIS_TIMEOUT: float = 0.5  # seconds; slower than that is no cache
     CACHE_DEFAULT_TIMEOUT: int = 60  # seconds
 
+    REGISTRATION: bool = True  # anybody may sign up; off: flask user create
+    SECRET_KEY_FALLBACKS: list[str] = []  # noqa: RUF012 - former keys: sessions made with them stay good
+    JWT_PRIVATE_KEY: str | None = None  # RSA, as PEM; not set: one that lasts as long as the process
+    JWT_PUBLIC_KEYS: str | None = None  # of keys that signed before it, as PEM
+    JWT_ISSUER: str = "flagstone"  # what tokens say of where they come from, and whom they are for;
+    JWT_AUDIENCE: str = "flagstone"  # others are refused
+    JWT_ACCESS_TOKEN_EXPIRES: int = 15 * 60  # seconds
+    JWT_REFRESH_TOKEN_EXPIRES: int = 30 * 24 * 3600  # seconds
+
     SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False
     # A client sees the error page in every environment; the traceback goes to the log.
@@ -101,6 +110,7 @@ class ProductionConfig(BaseConfig):
     APP_ENV = "Production"
     SECRET_KEY: str = ""
     SESSION_COOKIE_SECURE: bool = True
+    SESSION_COOKIE_NAME: str = "__Host-session"  # browsers take it from this very host only, by https
 
     def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
         faults = super().faults(environ)
@@ -109,6 +119,8 @@ class ProductionConfig(BaseConfig):
             faults |= {"SECRET_KEY": "expected at least 32 random characters, and no example"}
         if not self.DATABASE_URL:
             faults["DATABASE_URL"] = "expected postgresql://user@host/name, it is not set"
+        if not self.JWT_PRIVATE_KEY:
+            faults["JWT_PRIVATE_KEY"] = "expected an RSA key, `make setup` makes one"
         on = {"DEBUG": self.DEBUG, "TESTING": self.TESTING}
         on["FLASK_DEBUG"] = environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")  # as Flask reads it
         return faults | {name: "expected to be off in Production" for name, value in on.items() if value}

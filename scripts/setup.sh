@@ -131,8 +131,12 @@ make_secrets() {
   while read -r name; do
     if [ ! -s "secrets/$name" ]; then
       rm -f "secrets/$name"
-      head -c 48 /dev/urandom | base64 | tr -d '+/=\n' >"secrets/$name"
-      made="$made $name"
+      case $name in
+        jwt_private_key) scripts/openssl.sh genrsa 2048 ;;
+        jwt_public_keys) ;; # of former private keys: make jwt-rotate
+        *) head -c 48 /dev/urandom | base64 | tr -d '+/=\n' ;;
+      esac >"secrets/$name"
+      [ "$name" = jwt_public_keys ] || made="$made $name"
     fi
     chmod 444 "secrets/$name"
   done < <(sed -n 's|.*file: ./secrets/\([a-z_]*\).*|\1|p' compose.prod.yaml)
@@ -177,6 +181,6 @@ get_images() {
 
 check_engine
 write_env
+get_images
 make_secrets
 open_source
-get_images

@@ -1,11 +1,12 @@
-"""The demo feature, whole in this folder: a model, its pages and its JSON API."""
+"""The demo feature, whole in this folder: a model, its pages, its JSON API and a command."""
 
 from flask import Flask
 
-from app.notes import api, views
+from app.notes import api, cli, views
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(api.blueprint)
     app.register_blueprint(views.blueprint)
+    app.cli.add_command(cli.notes)
     app.jinja_env.globals["navigation"].append(("notes.index", "Notes"))

@@ -1,10 +1,11 @@
 """The notes as JSON."""
 
-from flask import Blueprint, abort, request, url_for
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from app.auth.current import current_user, login_required
 from app.notes import model
-from app.notes.validation import limit_body, read_note, read_page
+from app.validation import limit_body, read_json, read_page
 
 blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
 blueprint.before_request(limit_body)
@@ -16,12 +17,9 @@ def index() -> ResponseReturnValue:
 
 
 @blueprint.post("")
+@login_required
 def create() -> ResponseReturnValue:
-    try:
-        data = request.get_json()
-    except RecursionError:
-        abort(400, "This JSON is nested too deeply.")
-    note = model.create_note(**read_note(data))
+    note = model.create_note(current_user(), read_json())
     return note.as_dict(), 201, {"Location": url_for(".show", note_id=note.id, _external=True)}
 
 
@@ -31,6 +29,7 @@ def show(note_id: int) -> ResponseReturnValue:
 
 
 @blueprint.delete("/<int:note_id>")
+@login_required
 def delete(note_id: int) -> ResponseReturnValue:
-    model.delete_note(note_id)
+    model.delete_note(current_user(), note_id)
     return "", 204

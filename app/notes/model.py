@@ -7,18 +7,20 @@ from flask import abort
 from sqlalchemy import BigInteger, DateTime, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth.model import User
 from app.extensions import cache, db
+from app.validation import read_fields
 
-TITLE_MAX = 200
-BODY_MAX = 10_000
+LIMITS = {"title": (1, 200), "body": (0, 10_000)}  # lengths
 ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 
 
 class Note(db.Model):
     # SQLite counts up by itself only in a plain INTEGER.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    title: Mapped[str] = mapped_column(String(TITLE_MAX))
+    title: Mapped[str] = mapped_column(String(LIMITS["title"][1]))
     body: Mapped[str] = mapped_column(Text, default="")
+    author_id: Mapped[int | None] = mapped_column(db.ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
 
     def as_dict(self) -> dict[str, Any]:
@@ -28,6 +30,7 @@ class Note(db.Model):
             "id": self.id,
             "title": self.title,
             "body": self.body,
+            "author_id": self.author_id,
             "created_at": created.isoformat(timespec="seconds"),
         }
 
@@ -47,8 +50,9 @@ def list_notes(page: int, per_page: int) -> dict[str, Any]:
     }
 
 
-def create_note(title: str, body: str) -> Note:
-    note = Note(title=title, body=body)
+def create_note(author: User, data: object) -> Note:
+    """From `title` and `body`. InvalidInput says what is wrong with them."""
+    note = Note(**read_fields(data, LIMITS), author_id=author.id)
     db.session.add(note)
     db.session.commit()
     cache.delete_memoized(list_notes)
@@ -60,8 +64,9 @@ def get_note(note_id: int) -> Note:
     return note or abort(404, "There is no such note.")
 
 
-def delete_note(note_id: int) -> None:
-    get_note(note_id)
+def delete_note(user: User, note_id: int) -> None:
+    if get_note(note_id).author_id != user.id:
+        abort(403, "This note is somebody else's.")
     db.session.execute(db.delete(Note).where(Note.id == note_id))
     db.session.commit()
     cache.delete_memoized(list_notes)

@@ -3,9 +3,10 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.auth.current import current_user, login_required
 from app.errors import InvalidInput
 from app.notes import model
-from app.notes.validation import limit_body, read_note, read_page
+from app.validation import limit_body, read_page
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 blueprint.before_request(limit_body)
@@ -17,21 +18,22 @@ def index() -> ResponseReturnValue:
 
 
 @blueprint.post("")
+@login_required
 def create() -> ResponseReturnValue:
     try:
-        model.create_note(**read_note(request.form.to_dict()))
+        model.create_note(current_user(), request.form.to_dict())
     except InvalidInput as error:
         return show_page(faults=error.fields), error.code
     return redirect(url_for(".index"), 303)
 
 
 @blueprint.post("/<int:note_id>/delete")
+@login_required
 def delete(note_id: int) -> ResponseReturnValue:
-    model.delete_note(note_id)
+    model.delete_note(current_user(), note_id)
     return redirect(url_for(".index"), 303)
 
 
 def show_page(page: int = 1, per_page: int = 20, faults: dict[str, str] | None = None) -> str:
     listing = model.list_notes(page, per_page)
-    limits = {"title": model.TITLE_MAX, "body": model.BODY_MAX}
-    return render_template("notes/index.html", **listing, limits=limits, faults=faults or {})
+    return render_template("notes/index.html", **listing, limits=model.LIMITS, faults=faults or {})

@@ -97,6 +97,7 @@ class Stack:
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
         docker("network", "connect", f"{self.project}_edge", socket.gethostname())
         self.await_health("ok")
+        self.stranger, self.site = self.site, self.site.sign_up("tests@example.test")
 
     def down(self, *options):
         run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)

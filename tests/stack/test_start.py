@@ -62,6 +62,10 @@ def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(p
     assert "current" not in said
 
 
+def test_a_placeholder_locks_nobody_out(prod):
+    assert "Strict-Transport-Security" not in prod.site.get("/").headers
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

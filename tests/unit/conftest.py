@@ -7,6 +7,13 @@ from app import create_app
 from app.config import load
 
 APP = Path(__file__).parents[2] / "app"
+USER = {"email": "user@example.test", "password": "correct horse battery"}
+
+
+def sign_up(client, **fields):
+    """The client, with the session of a new user."""
+    assert client.post("/register", data=USER | fields).status_code == 303
+    return client
 
 
 @pytest.fixture
@@ -23,6 +30,12 @@ def app(make_app):
 @pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture
+def user(app):
+    """A client that is signed in."""
+    return sign_up(app.test_client())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from app.cache import ForgivingRedisCache, Serializer, cache_backend, cache_state
 from app.extensions import cache
+from tests.unit.conftest import sign_up
 
 
 class FakeRedis:
@@ -125,7 +126,7 @@ def test_the_app_starts_and_serves_without_redis(make_app):
     with app.app_context():
         assert (cache_state(), cache_backend()) == ("degraded", "redis")
         assert isinstance(cache.cache.serializer, Serializer)
-    client = app.test_client()
+    client = sign_up(app.test_client())
     assert client.post("/api/notes", json={"title": "one"}).status_code == 201
     assert client.get("/api/notes").json["total"] == 1
     health = client.get("/health")

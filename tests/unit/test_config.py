@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 GOOD = {
     "APP_ENV": "Production",
     "SECRET_KEY": "k9Jf3mQ7xZ1vB5nT8wR2yL6pH4sD0gCa",
+    "JWT_PRIVATE_KEY": "a key; app/auth/keys.py looks at it",
     "DATABASE_URL": "postgresql://app@db/app",
 }
 
@@ -145,7 +146,7 @@ def test_a_second_password_is_refused():
 def test_all_faults_are_reported_at_once_and_no_value_is_shown(tmp_path):
     values = {"SECRET_KEY": "hunter2", "DATABASE_POOL_SIZE": "hunter3", "DEBUG": "hunter4", "REDIS_URL": "hunter5://x"}
     found = faults(APP_ENV="Production", SECRET_KEY_FILE=str(tmp_path / "absent"), **values)
-    assert found.keys() == {*values, "DATABASE_URL"}
+    assert found.keys() == {*values, "DATABASE_URL", "JWT_PRIVATE_KEY"}
     assert "hunter" not in str(ConfigError(found))
 
 

@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+from tests.unit.conftest import sign_up
+
 ID = "0123456789abcdef0123456789abcdef"
 NOWHERE = "postgresql://app@127.0.0.1:1/app"
 
@@ -82,7 +84,7 @@ def test_a_forged_forwarded_header_is_ignored_where_no_proxy_is_in_front(client)
 
 
 def test_one_proxy_is_believed_and_what_a_client_sent_it_is_not(make_app):
-    client = make_app(PROXY_HOPS="1").test_client()
+    client = sign_up(make_app(PROXY_HOPS="1").test_client())
     forwarded = {
         "X-Forwarded-For": "6.6.6.6, 192.0.2.7",
         "X-Forwarded-Host": "example.test",

@@ -4,6 +4,12 @@ from app.extensions import db
 
 
 @pytest.fixture
+def client(user):
+    """Signed in, as whoever writes has to be; tests/unit/test_auth.py has the strangers."""
+    return user
+
+
+@pytest.fixture
 def write(client):
     """Posts notes with these titles and returns their ids."""
     return lambda *titles: [client.post("/api/notes", json={"title": title}).json["id"] for title in titles]
@@ -12,7 +18,8 @@ def write(client):
 def test_a_note_is_created_read_listed_and_deleted(client):
     created = client.post("/api/notes", json={"title": "  Milk ", "body": " two\r\nlitres "})
     assert created.status_code == 201
-    assert created.json == {"id": 1, "title": "Milk", "body": "two\nlitres", "created_at": created.json["created_at"]}
+    stored = {"id": 1, "title": "Milk", "body": "two\nlitres", "author_id": 1}
+    assert created.json == stored | {"created_at": created.json["created_at"]}
     assert created.json["created_at"].endswith("+00:00")
     assert client.get(created.headers["Location"]).json == created.json
     assert client.get("/api/notes").json["notes"] == [created.json]

@@ -2,42 +2,65 @@
 
 from typing import Any
 
-from flask import request
+from flask import Flask, abort, request
+from flask.json.provider import DefaultJSONProvider
 
 from app.errors import InvalidInput
-from app.notes.model import BODY_MAX, TITLE_MAX
 
-# Larger than any valid note, in any encoding.
+# Larger than any valid form or JSON document here, in any encoding. Files have a limit of their own.
 REQUEST_MAX = 128 * 1024
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON in which no field stands twice: two readers of it could each believe another one."""
+
+    def loads(self, text: str | bytes, **options: Any) -> Any:
+        return super().loads(text, object_pairs_hook=unique, **options)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(fields := dict(pairs)) < len(pairs):
+        raise ValueError("a field stands twice")
+    return fields
+
+
+def init_app(app: Flask) -> None:
+    app.json = StrictJSON(app)
 
 
 def limit_body() -> None:
     request.max_content_length = REQUEST_MAX
 
 
-def read_note(data: Any) -> dict[str, str]:
-    """The fields of a new note, trimmed."""
+def read_json() -> Any:
+    try:
+        return request.get_json()
+    except RecursionError:
+        abort(400, "This JSON is nested too deeply.")
+
+
+def read_fields(data: Any, limits: dict[str, tuple[int, int]]) -> dict[str, str]:
+    """The text fields of an object, trimmed; `limits` has the least and the greatest length of each."""
     if not isinstance(data, dict):
-        raise InvalidInput({"title": "expected an object with a title"})
-    fields = {"title": data.get("title", ""), "body": data.get("body", "")}
-    faults = dict.fromkeys(data.keys() - fields.keys(), "unknown field")
-    for name, maximum in {"title": TITLE_MAX, "body": BODY_MAX}.items():
+        raise InvalidInput({name: "expected an object with this field" for name in limits if limits[name][0]})
+    fields, faults = {}, dict.fromkeys(data.keys() - limits.keys(), "unknown field")
+    for name, (minimum, maximum) in limits.items():
         try:
-            fields[name] = read_text(fields[name], maximum)
+            fields[name] = read_text(data.get(name, ""), minimum, maximum)
         except ValueError as error:
             faults[name] = str(error)
-    if fields["title"] == "":
-        faults["title"] = "expected a title"
     if faults:
         raise InvalidInput(faults)
     return fields
 
 
-def read_text(value: Any, maximum: int) -> str:
+def read_text(value: Any, minimum: int, maximum: int) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text")
     # A browser sends its line breaks as CRLF but counts each as one character.
     text = value.replace("\r\n", "\n").strip()
+    if len(text) < minimum:
+        raise ValueError(f"expected at least {minimum} characters" if text else "expected some text")
     if len(text) > maximum:
         raise ValueError(f"expected at most {maximum:,} characters")
     # JSON can carry both, PostgreSQL takes neither: NUL, and halves of a surrogate pair.

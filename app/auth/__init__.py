@@ -1,0 +1,12 @@
+"""Users, and how they say who they are: app.auth.current is what other parts need of it."""
+
+from flask import Flask
+
+from app.auth import api, cli, tokens, views
+
+
+def init_app(app: Flask) -> None:
+    tokens.init_app(app)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(views.blueprint)
+    app.cli.add_command(cli.user)

@@ -1,0 +1,52 @@
+"""Tokens over HTTP, and the keys to verify them with."""
+
+from typing import Any
+
+from flask import Blueprint, abort, current_app
+from flask.typing import ResponseReturnValue
+from flask_jwt_extended import create_access_token, create_refresh_token, get_jwt
+
+from app.auth import tokens
+from app.auth.current import current_user, login_required
+from app.auth.model import User, authenticate
+from app.validation import limit_body, read_json
+
+blueprint = Blueprint("tokens", __name__)
+blueprint.before_request(limit_body)
+
+
+def answer(user: User, **more: str) -> dict[str, Any]:
+    """RFC 6749, 5.1."""
+    expires = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return {"access_token": create_access_token(user), "token_type": "Bearer", "expires_in": expires, **more}
+
+
+@blueprint.post("/api/token")
+def create() -> ResponseReturnValue:
+    user = authenticate(read_json()) or abort(401, "No user has this address and password.")
+    return answer(user, refresh_token=create_refresh_token(user)), {"Cache-Control": "no-store"}
+
+
+@blueprint.post("/api/token/refresh")
+def refresh() -> ResponseReturnValue:
+    return answer(tokens.bearer(refresh=True)), {"Cache-Control": "no-store"}
+
+
+@blueprint.post("/api/token/revoke")
+def end() -> ResponseReturnValue:
+    """The token that is sent, of either kind."""
+    tokens.bearer(verify_type=False)
+    tokens.revoke(get_jwt())
+    return "", 204
+
+
+@blueprint.get("/api/whoami")
+@login_required
+def whoami() -> ResponseReturnValue:
+    user = current_user()
+    return {"id": user.id, "email": user.email}
+
+
+@blueprint.get("/.well-known/jwks.json")
+def jwks() -> ResponseReturnValue:
+    return current_app.extensions["keys"].jwks()

@@ -1,0 +1,58 @@
+"""A user, and the password that only the user knows."""
+
+import re
+from datetime import UTC, datetime
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from sqlalchemy import BigInteger, DateTime, Integer, String
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.errors import InvalidInput
+from app.extensions import db
+from app.validation import read_fields
+
+# Lengths. A password: NIST SP 800-63B has no rules for its characters, and a bound so that hashing has one, too.
+LIMITS = {"email": (3, 254), "password": (12, 256)}
+
+hasher = PasswordHasher()  # argon2id, with the parameters of RFC 9106 for little memory: 64 MB, about 50 ms
+nobody = hasher.hash("a user who does not exist takes as long as one who does")
+
+
+class User(db.Model):
+    # SQLite counts up by itself only in a plain INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    email: Mapped[str] = mapped_column(String(LIMITS["email"][1]), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+
+
+def create_user(data: object) -> User:
+    """From `email` and `password`. InvalidInput says what is wrong with them."""
+    fields = read_fields(data, LIMITS)
+    email = fields["email"].lower()
+    if not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", email):
+        raise InvalidInput({"email": "expected an address such as you@example.com"})
+    user = User(email=email, password_hash=hasher.hash(fields["password"]))
+    db.session.add(user)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        raise InvalidInput({"email": "this address has an account already"}) from None
+    return user
+
+
+def authenticate(data: object) -> User | None:
+    """The user with this `email` and `password`."""
+    fields = read_fields(data, {name: (1, maximum) for name, (_, maximum) in LIMITS.items()})
+    user = db.session.scalar(db.select(User).filter_by(email=fields["email"].lower()))
+    try:
+        hasher.verify(user.password_hash if user else nobody, fields["password"])
+    except VerificationError:
+        return None
+    if user and hasher.check_needs_rehash(user.password_hash):  # the parameters have grown since
+        user.password_hash = hasher.hash(fields["password"])
+        db.session.commit()
+    return user

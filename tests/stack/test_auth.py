@@ -1,0 +1,97 @@
+"""Signing in over the wire: cookies, tokens, and a change of keys while requests go on."""
+
+import json
+import threading
+
+from tests.shell import docker, run
+from tests.wait import until
+
+USER = {"email": "tests@example.test", "password": "correct horse battery"}
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def token(site, kind="access_token"):
+    return site.post_json("/api/token", USER).json[kind]
+
+
+def test_a_stranger_reads_and_does_not_write(stack):
+    assert stack.stranger.get("/api/notes").status == 200
+    assert stack.stranger.post_json("/api/notes", {"title": "stranger"}).status == 401
+    assert stack.stranger.post_form("/notes", title="stranger").headers["Location"] == "/login"
+
+
+def test_the_cookie_is_for_this_host_by_https_and_not_for_scripts(prod):
+    answer = prod.stranger.post_form("/login", **USER)
+    value, *attributes = answer.headers["Set-Cookie"].split("; ")
+    assert value.startswith("__Host-session=")
+    assert set(attributes) == {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
+
+
+def test_a_page_for_a_user_is_kept_by_no_shared_cache(stack):
+    assert "Cookie" in stack.site.get("/notes").headers.get_all("Vary")
+
+
+def test_a_token_works_until_it_is_revoked_and_a_restart_brings_it_not_back(stack):
+    refresh = bearer(token(stack.stranger, "refresh_token"))
+    access = bearer(stack.stranger.request("POST", "/api/token/refresh", headers=refresh).json["access_token"])
+    assert stack.stranger.get("/api/whoami", headers=access).json["email"] == USER["email"]
+    for used in (access, refresh):
+        assert stack.stranger.request("POST", "/api/token/revoke", headers=used).status == 204
+    assert stack.stranger.get("/api/whoami", headers=access).status == 401
+    stack.compose("restart", "app")
+    stack.await_health("ok")
+    assert stack.stranger.get("/api/whoami", headers=access).status == 401
+    assert stack.stranger.request("POST", "/api/token/refresh", headers=refresh).status == 401
+
+
+def test_while_redis_is_away_tokens_wait_and_sessions_do_not(stack):
+    access = bearer(token(stack.stranger))
+    stack.compose("stop", "redis")
+    try:
+        answer = stack.stranger.get("/api/whoami", headers=access)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert stack.site.get("/api/whoami").status == 200
+    finally:
+        stack.compose("start", "redis")
+    stack.await_health("ok")
+    assert stack.stranger.get("/api/whoami", headers=access).status == 200
+
+
+def test_another_key_signs_without_a_lost_request_and_tokens_of_the_former_stay_good(prod):
+    old = bearer(token(prod.stranger))
+    (before,) = prod.stranger.get("/.well-known/jwks.json").json["keys"]
+    stop, statuses = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            statuses.append(prod.stranger.get("/api/whoami", headers=old).status)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        run("make", "jwt-rotate", COMPOSE_PROJECT_NAME=prod.project, **prod.environment)
+        until(lambda: len(prod.stranger.get("/.well-known/jwks.json").json["keys"]) == 2, within=20)
+    finally:
+        stop.set()
+        asking.join()
+    new, former = prod.stranger.get("/.well-known/jwks.json").json["keys"]
+    assert (former, new["kid"] != before["kid"]) == (before, True)
+    assert set(statuses) == {200}
+    for good in (old, bearer(token(prod.stranger))):
+        assert prod.stranger.get("/api/whoami", headers=good).status == 200
+
+
+def test_users_are_made_by_make(dev):
+    command = ("user", "create", "made@example.test", "--password", "correct horse battery")
+    assert "is there" in dev.compose("exec", "-T", "app", "flask", *command)
+    answer = dev.stranger.post_json("/api/token", USER | {"email": "made@example.test"})
+    assert answer.status == 200
+
+
+def test_no_private_key_is_in_the_image_or_the_environment(prod):
+    image = json.loads(docker("inspect", prod.container("app")))[0]["Image"]
+    assert "PRIVATE KEY" not in docker("history", "--no-trunc", image)
+    assert "PRIVATE KEY" not in docker("inspect", prod.container("app"))
