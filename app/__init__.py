@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import auth, cache, config, csrf, database, errors, health, log, proxy, status, validation
+from app import auth, cache, config, csrf, database, errors, health, log, openapi, proxy, status, uploads, validation
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
@@ -16,6 +16,8 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     csrf.init_app(app)
     database.init_app(app)
     cache.init_app(app)
+    uploads.init_app(app)
+    openapi.init_app(app)
     auth.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]

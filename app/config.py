@@ -42,6 +42,8 @@ class BaseConfig:
     TRUSTED_PROXIES: list[str] = []  # noqa: RUF012 - the networks they are in; empty: the one with the default route
     MAX_CONTENT_LENGTH: int = 10 * 1024 * 1024  # bytes
 
+    UPLOAD_FOLDER: str | None = None  # files of users; not set: `uploads` in the instance folder
+
     DATABASE_URL: str | None = None  # not set: SQLite, in a file of the instance folder or a test's memory
     DATABASE_PASSWORD: str | None = None  # goes into the URL
     DATABASE_POOL_SIZE: int = 10  # connections that one process keeps ...

@@ -29,10 +29,14 @@ def init_app(app: Flask) -> None:
 
 
 def limit_body() -> None:
-    request.max_content_length = REQUEST_MAX
+    if request.mimetype != "multipart/form-data":  # has a file, perhaps
+        request.max_content_length = REQUEST_MAX
 
 
-def read_json() -> Any:
+def read_body() -> Any:
+    """A JSON document, or the fields of a form."""
+    if request.mimetype == "multipart/form-data":
+        return request.form.to_dict()
     try:
         return request.get_json()
     except RecursionError:
@@ -58,11 +62,12 @@ def read_text(value: Any, minimum: int, maximum: int) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text")
     # A browser sends its line breaks as CRLF but counts each as one character.
-    text = value.replace("\r\n", "\n").strip()
-    if len(text) < minimum:
-        raise ValueError(f"expected at least {minimum} characters" if text else "expected some text")
+    text = value.replace("\r\n", "\n")
     if len(text) > maximum:
         raise ValueError(f"expected at most {maximum:,} characters")
+    text = text.strip()
+    if len(text) < minimum:
+        raise ValueError(f"expected at least {minimum} characters" if text else "expected some text")
     # JSON can carry both, PostgreSQL takes neither: NUL, and halves of a surrogate pair.
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("expected valid Unicode without NUL")

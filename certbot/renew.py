@@ -109,7 +109,7 @@ def certbot(*options):
     email, profile = os.environ.get("ACME_EMAIL"), os.environ.get("ACME_PROFILE")
     command = [
         *("certbot", "certonly", "--non-interactive", "--agree-tos", "--keep-until-expiring"),
-        *("--renew-with-new-domains", *authenticator(), "--server", SERVERS.get(SERVER, SERVER)),
+        *(*authenticator(), "--server", SERVERS.get(SERVER, SERVER)),
         *(("--email", email) if email else ("--register-unsafely-without-email",)),
         *(("--preferred-profile", profile) if profile else ()),
         *("--config-dir", str(STATE), "--work-dir", "/tmp/work", "--logs-dir", "/tmp/log"),

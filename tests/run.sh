@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 TEST_ID=flagstone-test-$(printf %04x%04x $RANDOM $RANDOM) # of one length: none is the beginning of another
 export TEST_ID
+checkout=$PWD
 copy=$(cd "$(mktemp -d)" && pwd -P)
 
 clean_up() {
@@ -14,6 +15,7 @@ clean_up() {
   docker network ls -q --filter "name=$TEST_ID" | xargs -r docker network rm
   docker volume ls -q --filter "name=$TEST_ID" | xargs -r docker volume rm
   docker images --format '{{.Repository}}:{{.Tag}}' | { grep "^$TEST_ID" || true; } | xargs -r docker rmi -f
+  if [ -d "$copy/artifacts" ]; then rm -rf "$checkout/artifacts" && mv "$copy/artifacts" "$checkout"; fi
   rm -rf "$copy"
 } >/dev/null 2>&1
 trap clean_up EXIT

@@ -3,10 +3,13 @@
 from flask import Flask
 
 from app.auth import api, cli, tokens, views
+from app.auth.openapi import PATHS
+from app.openapi import describe
 
 
 def init_app(app: Flask) -> None:
     tokens.init_app(app)
     app.register_blueprint(api.blueprint)
+    describe(app, PATHS)
     app.register_blueprint(views.blueprint)
     app.cli.add_command(cli.user)

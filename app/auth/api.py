@@ -9,7 +9,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token, get_jw
 from app.auth import tokens
 from app.auth.current import current_user, login_required
 from app.auth.model import User, authenticate
-from app.validation import limit_body, read_json
+from app.validation import limit_body, read_body
 
 blueprint = Blueprint("tokens", __name__)
 blueprint.before_request(limit_body)
@@ -23,7 +23,7 @@ def answer(user: User, **more: str) -> dict[str, Any]:
 
 @blueprint.post("/api/token")
 def create() -> ResponseReturnValue:
-    user = authenticate(read_json()) or abort(401, "No user has this address and password.")
+    user = authenticate(read_body()) or abort(401, "No user has this address and password.")
     return answer(user, refresh_token=create_refresh_token(user)), {"Cache-Control": "no-store"}
 
 

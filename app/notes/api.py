@@ -1,11 +1,11 @@
 """The notes as JSON."""
 
-from flask import Blueprint, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth.current import current_user, login_required
 from app.notes import model
-from app.validation import limit_body, read_json, read_page
+from app.validation import limit_body, read_body, read_page
 
 blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
 blueprint.before_request(limit_body)
@@ -19,7 +19,7 @@ def index() -> ResponseReturnValue:
 @blueprint.post("")
 @login_required
 def create() -> ResponseReturnValue:
-    note = model.create_note(current_user(), read_json())
+    note = model.create_note(current_user(), read_body(), request.files.get("file"))
     return note.as_dict(), 201, {"Location": url_for(".show", note_id=note.id, _external=True)}
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from flask import abort
 from sqlalchemy import BigInteger, DateTime, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.datastructures import FileStorage
 
+from app import uploads
 from app.auth.model import User
 from app.extensions import cache, db
 from app.validation import read_fields
@@ -21,6 +23,9 @@ class Note(db.Model):
     title: Mapped[str] = mapped_column(String(LIMITS["title"][1]))
     body: Mapped[str] = mapped_column(Text, default="")
     author_id: Mapped[int | None] = mapped_column(db.ForeignKey("user.id"))
+    file_key: Mapped[str | None] = mapped_column(String(32))  # app/uploads.py
+    file_name: Mapped[str | None] = mapped_column(String(uploads.NAME_MAX))
+    file_type: Mapped[str | None] = mapped_column(String(50))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
 
     def as_dict(self) -> dict[str, Any]:
@@ -31,6 +36,7 @@ class Note(db.Model):
             "title": self.title,
             "body": self.body,
             "author_id": self.author_id,
+            "file": self.file_name,
             "created_at": created.isoformat(timespec="seconds"),
         }
 
@@ -50,11 +56,19 @@ def list_notes(page: int, per_page: int) -> dict[str, Any]:
     }
 
 
-def create_note(author: User, data: object) -> Note:
-    """From `title` and `body`. InvalidInput says what is wrong with them."""
+def create_note(author: User, data: object, file: FileStorage | None = None) -> Note:
+    """From `title` and `body`, and a file where there is one. InvalidInput says what is wrong with them."""
     note = Note(**read_fields(data, LIMITS), author_id=author.id)
+    if file:
+        stored = uploads.save(file)
+        note.file_key, note.file_name, note.file_type = stored["key"], stored["name"], stored["type"]
     db.session.add(note)
-    db.session.commit()
+    try:
+        db.session.commit()
+    except Exception:
+        if file:
+            uploads.delete(note.file_key)
+        raise
     cache.delete_memoized(list_notes)
     return note
 
@@ -65,8 +79,12 @@ def get_note(note_id: int) -> Note:
 
 
 def delete_note(user: User, note_id: int) -> None:
-    if get_note(note_id).author_id != user.id:
+    note = get_note(note_id)
+    if note.author_id != user.id:
         abort(403, "This note is somebody else's.")
+    key = note.file_key
     db.session.execute(db.delete(Note).where(Note.id == note_id))
     db.session.commit()
     cache.delete_memoized(list_notes)
+    if key:
+        uploads.delete(key)

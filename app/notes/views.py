@@ -1,8 +1,9 @@
 """The notes as pages."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app import uploads
 from app.auth.current import current_user, login_required
 from app.errors import InvalidInput
 from app.notes import model
@@ -21,7 +22,7 @@ def index() -> ResponseReturnValue:
 @login_required
 def create() -> ResponseReturnValue:
     try:
-        model.create_note(current_user(), request.form.to_dict())
+        model.create_note(current_user(), request.form.to_dict(), request.files.get("file"))
     except InvalidInput as error:
         return show_page(faults=error.fields), error.code
     return redirect(url_for(".index"), 303)
@@ -32,6 +33,16 @@ def create() -> ResponseReturnValue:
 def delete(note_id: int) -> ResponseReturnValue:
     model.delete_note(current_user(), note_id)
     return redirect(url_for(".index"), 303)
+
+
+@blueprint.get("/<int:note_id>/file")
+@login_required
+def file(note_id: int) -> ResponseReturnValue:
+    """For every user; a stranger has to sign in. Your rule goes here."""
+    note = model.get_note(note_id)
+    if not note.file_key:
+        abort(404, "This note carries no file.")
+    return uploads.send(note.file_key, note.file_name, note.file_type)
 
 
 def show_page(page: int = 1, per_page: int = 20, faults: dict[str, str] | None = None) -> str:

@@ -97,7 +97,6 @@ class Stack:
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
         docker("network", "connect", f"{self.project}_edge", socket.gethostname())
         self.await_health("ok")
-        self.stranger, self.site = self.site, self.site.sign_up("tests@example.test")
 
     def down(self, *options):
         run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)
@@ -106,6 +105,7 @@ class Stack:
     def __enter__(self):
         try:
             self.up()
+            self.stranger, self.site = self.site, self.site.sign_up("tests@example.test")
         except BaseException:
             print(self.compose("logs", "--tail", "30", check=False))
             self.down("--volumes")

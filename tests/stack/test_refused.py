@@ -80,7 +80,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(stack):
 @pytest.mark.parametrize("size", [300_000, LIMIT + 1])
 def test_a_chunked_body_over_a_limit_is_413_too(stack, size):
     """Its length is not told in advance: the application's limit and nginx's."""
-    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked", "Cookie": stack.site.cookie}
     body = f"{size:x}\r\n".encode() + b" " * size + b"\r\n0\r\n\r\n"
     head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": stack.site.host, **headers}.items())
     received = stack.site.send(f"POST /api/notes HTTP/1.1\r\nConnection: close\r\n{head}\r\n".encode() + body)

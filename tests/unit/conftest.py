@@ -17,9 +17,10 @@ def sign_up(client, **fields):
 
 
 @pytest.fixture
-def make_app():
+def make_app(tmp_path):
     """Builds the app with settings as the environment would give them. No database, no Redis: SQLite and memory."""
-    return lambda **environ: create_app(load({"APP_ENV": "Test", **environ}))
+    folder = str(tmp_path / "uploads")
+    return lambda **environ: create_app(load({"APP_ENV": "Test", "UPLOAD_FOLDER": folder, **environ}))
 
 
 @pytest.fixture

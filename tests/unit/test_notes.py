@@ -18,7 +18,7 @@ def write(client):
 def test_a_note_is_created_read_listed_and_deleted(client):
     created = client.post("/api/notes", json={"title": "  Milk ", "body": " two\r\nlitres "})
     assert created.status_code == 201
-    stored = {"id": 1, "title": "Milk", "body": "two\nlitres", "author_id": 1}
+    stored = {"id": 1, "title": "Milk", "body": "two\nlitres", "author_id": 1, "file": None}
     assert created.json == stored | {"created_at": created.json["created_at"]}
     assert created.json["created_at"].endswith("+00:00")
     assert client.get(created.headers["Location"]).json == created.json

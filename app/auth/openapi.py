@@ -1,0 +1,32 @@
+"""What app/auth/api.py takes and answers."""
+
+from app.auth.model import LIMITS
+from app.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
+
+TOKENS = {
+    "type": "object",
+    "required": ["access_token", "token_type", "expires_in"],
+    "properties": {
+        "access_token": {"type": "string"},
+        "refresh_token": {"type": "string"},
+        "token_type": {"const": "Bearer"},
+        "expires_in": {"type": "integer"},
+    },
+}
+USER = {
+    "type": "object",
+    "required": ["id", "email"],
+    "properties": {"id": {"type": "integer"}, "email": {"type": "string"}},
+}
+CREDENTIALS = json_body({name: text_field(1, maximum) for name, (_, maximum) in LIMITS.items()}, [*LIMITS])
+
+PATHS = {
+    "/api/token": {
+        "post": operation("Tokens for an address and a password", {200: TOKENS}, 400, 401, 413, 415, body=CREDENTIALS)
+    },
+    "/api/token/refresh": {
+        "post": operation("A new access token for a refresh token", {200: TOKENS}, 401, security=TOKEN)
+    },
+    "/api/token/revoke": {"post": operation("End the token that is sent", {204: None}, 401, security=TOKEN)},
+    "/api/whoami": {"get": operation("Who you are", {200: USER}, 401, security=SIGNED_IN)},
+}

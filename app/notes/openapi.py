@@ -1,0 +1,41 @@
+"""What app/notes/api.py takes and answers."""
+
+from app.notes.model import ID_MAX, LIMITS
+from app.openapi import SIGNED_IN, json_body, operation, parameter, text_field
+
+NOTE = {
+    "type": "object",
+    "required": ["id", "title", "body", "author_id", "file", "created_at"],
+    "properties": {
+        "id": {"type": "integer"},
+        "title": {"type": "string"},
+        "body": {"type": "string"},
+        "author_id": {"type": ["integer", "null"]},
+        "file": {"type": ["string", "null"], "description": "Its name; it is at /notes/{note_id}/file"},
+        "created_at": {"type": "string", "format": "date-time"},
+    },
+}
+PAGE_FIELDS = ("page", "per_page", "pages", "total")
+PAGE = {
+    "type": "object",
+    "required": ["notes", *PAGE_FIELDS],
+    "properties": {"notes": {"type": "array", "items": NOTE}} | {name: {"type": "integer"} for name in PAGE_FIELDS},
+}
+PAGING = [
+    parameter("page", "query", {"type": "integer", "minimum": 1, "maximum": 1_000_000}),
+    parameter("per_page", "query", {"type": "integer", "minimum": 1, "maximum": 100}),
+]
+ID = [parameter("note_id", "path", {"type": "integer", "minimum": 1, "maximum": ID_MAX})]
+FIELDS = {name: text_field(*limits) for name, limits in LIMITS.items()}
+BODY = json_body(FIELDS, ["title"])
+
+PATHS = {
+    "/api/notes": {
+        "get": operation("One page of the notes, the newest first", {200: PAGE}, 400, parameters=PAGING),
+        "post": operation("Write a note", {201: NOTE}, 400, 401, 413, 415, body=BODY, security=SIGNED_IN),
+    },
+    "/api/notes/{note_id}": {
+        "get": operation("A note", {200: NOTE}, 404, parameters=ID),
+        "delete": operation("Delete a note of yours", {204: None}, 401, 403, 404, parameters=ID, security=SIGNED_IN),
+    },
+}

@@ -1,0 +1,86 @@
+"""/api/openapi.json: the API described in OpenAPI 3.1, from what each part says of its own routes."""
+
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("openapi", __name__)
+
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["status", "message", "request_id"],
+            "properties": {
+                "status": {"type": "integer"},
+                "message": {"type": "string"},
+                "request_id": {"type": "string"},
+                "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+        }
+    },
+}
+EVERYWHERE = {429: "Too many requests", 503: "Not available now"}
+SIGNED_IN = [{"session": []}, {"token": []}]
+TOKEN = [{"token": []}]
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["openapi"] = {}
+    app.register_blueprint(blueprint)
+
+
+def describe(app: Flask, paths: dict[str, dict[str, Any]]) -> None:
+    app.extensions["openapi"] |= paths
+
+
+def operation(
+    summary: str, answers: dict[int, Any], *errors: int, body: Any = None, security: Any = (), parameters: Any = ()
+) -> dict[str, Any]:
+    """One method of one path. `answers` has the JSON schema of each good status, `errors` the other ones."""
+    responses = {
+        status: {"description": "Done"} | ({"content": {"application/json": {"schema": schema}}} if schema else {})
+        for status, schema in answers.items()
+    }
+    for status in (*errors, *EVERYWHERE):
+        text = EVERYWHERE.get(status, "See error.message")
+        responses[status] = {"description": text, "content": {"application/json": {"schema": ERROR}}}
+    described = {"summary": summary, "responses": responses, "parameters": list(parameters), "security": list(security)}
+    if body:
+        described["requestBody"] = {"required": True, "content": body}
+    return described
+
+
+def json_body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
+    return {"application/json": {"schema": schema}}
+
+
+def text_field(minimum: int, maximum: int) -> dict[str, Any]:
+    """What app.validation.read_text takes."""
+    # Not only white space where there must be something, and never NUL.
+    pattern = r"^[^\u0000]*$" if minimum == 0 else r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+    return {"type": "string", "minLength": minimum, "maxLength": maximum, "pattern": pattern}
+
+
+def parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
+
+
+@blueprint.get("/api/openapi.json")
+def document() -> ResponseReturnValue:
+    cookie = current_app.config["SESSION_COOKIE_NAME"]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Flagstone", "version": current_app.config["RELEASE"]},
+        "paths": current_app.extensions["openapi"],
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie},
+            }
+        },
+    }

@@ -1,0 +1,52 @@
+"""Files of users over the wire: nginx sends them, and only when the application says so."""
+
+from tests.shell import run
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
+BOUNDARY = "7MA4YWxkTrZu0gW"
+
+
+def upload(site, name, content):
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\nWith a file',
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n',
+    ]
+    body = "\r\n".join(parts).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    return site.request("POST", "/api/notes", body=body, headers=headers)
+
+
+def test_a_file_comes_back_byte_by_byte_from_nginx_to_users_only(stack):
+    path = f"/notes/{upload(stack.site, 'a.png', PNG).json['id']}/file"
+    sent = stack.site.get(path)
+    assert (sent.status, sent.body == PNG) == (200, True)
+    assert sent.headers.get_content_type() == "image/png"
+    assert sent.headers["Content-Disposition"] == "attachment; filename=a.png"
+    assert sent.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert "X-Accel-Redirect" not in sent.headers
+    part = stack.site.get(path, headers={"Range": "bytes=0-7"})
+    assert (part.status, part.body) == (206, PNG[:8]), "by nginx, which knows ranges"
+    assert stack.stranger.get(path).status == 303
+
+
+def test_the_folder_is_no_address(stack):
+    upload(stack.site, "b.txt", b"nobody's business")
+    key = stack.compose("exec", "-T", "app", "ls", "-t", "/srv/uploads").split()[0]
+    assert stack.compose("exec", "-T", "nginx", "cat", f"/srv/uploads/{key}") == "nobody's business"
+    for path in (f"/uploads/{key}", "/uploads/", f"/static/../uploads/{key}", f"/static/%2e%2e/uploads/{key}"):
+        assert stack.site.get(path).status in (400, 404), path
+
+
+def test_a_page_among_files_is_plain_text(stack):
+    note = upload(stack.site, "page.html", b"<script>alert(1)</script>").json
+    sent = stack.site.get(f"/notes/{note['id']}/file")
+    assert (note["file"], sent.headers.get_content_type()) == ("page.html.txt", "text/plain")
+
+
+def test_files_outlive_the_containers_and_nginx_cannot_write_them(stack):
+    note = upload(stack.site, "kept.txt", b"kept").json
+    stack.compose("up", "--detach", "--wait", "--force-recreate", "app", "nginx")
+    stack.await_health("ok")
+    assert stack.site.get(f"/notes/{note['id']}/file").body == b"kept"
+    touch = ("compose", *stack.command[1:], "exec", "-T", "nginx", "touch", "/srv/uploads/x")
+    assert run("docker", *touch, check=False, **stack.environment).returncode != 0
