@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import auth, cache, config, csrf, database, errors, health, log, proxy, status, validation
+from app import auth, cache, config, csrf, database, errors, health, log, proxy, static_files, status, validation
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
@@ -14,6 +14,7 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     errors.init_app(app)
     validation.init_app(app)
     csrf.init_app(app)
+    static_files.init_app(app)
     database.init_app(app)
     cache.init_app(app)
     auth.init_app(app)
