@@ -9,6 +9,7 @@ from tests.wait import until
 
 def test_every_fault_of_the_settings_is_told_at_once_and_no_value(prod):
     faults = {"SECRET_KEY": "hunter2", "DATABASE_POOL_SIZE": "many", "PROXY_HOPS": "one", "DEBUG": "1"}
+    faults |= {"CORS_ORIGINS": "elsewhere", "TRUSTED_HOSTS": "https://example.net", "FORCE_HTTPS": "perhaps"}
     result = prod.once("app", environment=faults)
     said = result.stdout + result.stderr
     assert result.returncode != 0
