@@ -2,7 +2,7 @@
 
 Every browser since 2023 says with Sec-Fetch-Site where a request comes from, and older ones send Origin with a POST.
 What sends neither is no browser, and nobody's session can be abused through it. So forms need no token, pages no
-session, and it holds for the API too; CORS_ORIGINS are the exception there.
+session, and it holds for the API too. There CORS_ORIGINS may write, but never with a visitor's cookies.
 """
 
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ def refuse_cross_site_writes() -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if request.method in ("GET", "HEAD", "OPTIONS") or site in ("same-origin", "none"):
         return
-    if origin in current_app.config["CORS_ORIGINS"] and request.path.startswith("/api/"):
+    if origin in current_app.config["CORS_ORIGINS"] and request.path.startswith("/api/") and not request.cookies:
         return
     if site or (origin and urlsplit(origin).netloc != request.host):
         abort(403, "This request came from another site.")

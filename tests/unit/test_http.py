@@ -170,6 +170,8 @@ def test_a_named_origin_may_write_to_the_api_and_only_there(make_app):
     headers = {"Origin": "https://a.test", "Sec-Fetch-Site": "cross-site"}
     assert client.post("/api/notes", json={"title": "x"}, headers=headers).status_code != 403
     assert client.post("/notes", data={"title": "x"}, headers=headers).status_code == 403
+    client.set_cookie("session", "a visitor's")
+    assert client.post("/api/notes", json={"title": "x"}, headers=headers).status_code == 403
 
 
 def test_the_app_stands_without_the_demo(make_app, monkeypatch):
