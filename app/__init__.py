@@ -3,7 +3,24 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import auth, cache, config, csrf, database, errors, health, log, openapi, proxy, status, uploads, validation
+from app import (
+    auth,
+    cache,
+    config,
+    cors,
+    csrf,
+    database,
+    errors,
+    health,
+    https,
+    log,
+    openapi,
+    proxy,
+    static_files,
+    status,
+    uploads,
+    validation,
+)
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
@@ -13,7 +30,10 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     log.init_app(app)
     errors.init_app(app)
     validation.init_app(app)
+    https.init_app(app)
     csrf.init_app(app)
+    cors.init_app(app)
+    static_files.init_app(app)
     database.init_app(app)
     cache.init_app(app)
     uploads.init_app(app)

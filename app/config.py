@@ -8,6 +8,7 @@ has patched anything.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from math import isfinite
@@ -41,6 +42,9 @@ class BaseConfig:
     PROXY_HOPS: int = 0
     TRUSTED_PROXIES: list[str] = []  # noqa: RUF012 - the networks they are in; empty: the one with the default route
     MAX_CONTENT_LENGTH: int = 10 * 1024 * 1024  # bytes
+    TRUSTED_HOSTS: list[str] | None = None  # whatever else is asked for is refused; .example.com: each name under it
+    FORCE_HTTPS: bool = False  # send plain requests to https, where no nginx of ours does
+    CORS_ORIGINS: list[str] = []  # noqa: RUF012 - other sites whose pages may use the API
 
     UPLOAD_FOLDER: str | None = None  # files of users; not set: `uploads` in the instance folder
 
@@ -88,6 +92,10 @@ class BaseConfig:
             [ip_network(network) for network in self.TRUSTED_PROXIES]
         except ValueError:
             faults["TRUSTED_PROXIES"] = "expected networks, such as 10.0.0.0/8"
+        if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", origin) for origin in self.CORS_ORIGINS):
+            faults["CORS_ORIGINS"] = "expected scheme://host, such as https://example.com, and nothing after it"
+        if not all(re.fullmatch(r"[a-z0-9.-]+", host) for host in self.TRUSTED_HOSTS or []):
+            faults["TRUSTED_HOSTS"] = "expected names such as example.com, no scheme, no port"
         return faults
 
 

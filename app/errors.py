@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
 from app.database import DATABASE_GONE, reason
 from app.log import request_id
@@ -34,7 +34,7 @@ def answer(error: HTTPException) -> Response:
             body["fields"] = error.fields
         response.data = jsonify(error=body).data
         response.content_type = "application/json"
-    else:
+    elif not isinstance(error, SecurityError):  # for a host not in TRUSTED_HOSTS, no address in the page can be built
         response.data = render_template("error.html", error=error)
     return response
 

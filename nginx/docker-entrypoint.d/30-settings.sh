@@ -1,5 +1,5 @@
 #!/bin/sh
-# Refuses settings that cannot work, and writes TRUSTED_PROXIES as nginx wants it.
+# Refuses settings that cannot work, and writes what of http/ has settings in it.
 set -eu
 fail() { echo "nginx cannot start: $*" >&2; exit 1; }
 
@@ -10,6 +10,17 @@ case "$DOMAIN $DOMAIN_ALIASES" in *[!a-z0-9.*\ -]*)
   fail "DOMAIN and DOMAIN_ALIASES are names such as example.com: lower case, no scheme, no slash, no port" ;;
 esac
 case $HSTS in *[!A-Za-z0-9=\;\ -]*) fail "HSTS is a value such as max-age=63072000; includeSubDomains" ;; esac
+case $CSP in *[!A-Za-z0-9\'\ \;:/.*=+_-]*) fail "CSP is a Content-Security-Policy such as default-src 'self'; img-src https:" ;; esac
+rate() { # name value
+  echo "$2" | grep -Eqx '[1-9][0-9]*r/[sm]' || fail "$1 is a number of requests a second or a minute, such as 20r/s or 10r/m"
+}
+rate RATE_LIMIT "$RATE_LIMIT"
+rate LOGIN_RATE_LIMIT "$LOGIN_RATE_LIMIT"
+
+# shellcheck disable=SC2016 # envsubst wants the names
+for name in headers rate-limits; do
+  envsubst '$CSP $RATE_LIMIT $LOGIN_RATE_LIMIT' <"/etc/nginx/http/$name.conf.template" >"/run/nginx/$name.conf"
+done
 
 networks=$(echo "$TRUSTED_PROXIES" | tr , ' ')
 {

@@ -15,6 +15,8 @@ from tests.wait import until
 
 TEST_ID = os.environ["TEST_ID"]
 DOMAIN = "example.test"
+# All tests come from one address, as fast as they can. tests/stack/test_rate_limits.py is about the limits.
+UNLIMITED = {"RATE_LIMIT": "10000r/s", "LOGIN_RATE_LIMIT": "10000r/s"}
 
 
 @dataclass
@@ -24,6 +26,9 @@ class Stack:
     environment: dict = field(default_factory=dict)
     site: Site = None
     http: Site = None
+
+    def __post_init__(self):
+        self.environment = {**UNLIMITED, **self.environment}
 
     @property
     def project(self):

@@ -15,6 +15,11 @@ def wait():
     return "waited"
 
 
+@app.get("/own-policy")
+def own_policy():
+    return "framed", {"Content-Security-Policy": "frame-ancestors https://partner.test"}
+
+
 @app.get("/headers")
 def headers():
     return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118

@@ -15,7 +15,7 @@ def waiting(prod):
     """One gunicorn process, asked without nginx."""
     with prod.probe("--env", "GUNICORN_PROCESSES=1") as name:
         docker("network", "connect", f"{prod.project}_edge", name)
-        site = Site(name, 8000, "localhost")
+        site = Site(name, 8000, prod.site.host)
         until(lambda: site.get("/health/live").status == 200, within=30)
         yield site
 

@@ -8,6 +8,7 @@ from tests.wait import until
 
 def test_every_fault_of_the_settings_is_told_at_once_and_no_value(prod):
     faults = {"SECRET_KEY": "hunter2", "DATABASE_POOL_SIZE": "many", "PROXY_HOPS": "one", "DEBUG": "1"}
+    faults |= {"CORS_ORIGINS": "elsewhere", "TRUSTED_HOSTS": "https://example.net", "FORCE_HTTPS": "perhaps"}
     result = prod.once("app", environment=faults)
     said = result.stdout + result.stderr
     assert result.returncode != 0
@@ -72,6 +73,11 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"TLS": "no"}, "TLS is on, or off"),
         ({"TRUSTED_PROXIES": "10.0.0.0/64"}, "trusted-proxies.conf"),
         ({"HSTS": 'x"; return 200'}, "HSTS is a value such as"),
+        ({"CSP": 'default-src "self"'}, "CSP is a Content-Security-Policy"),
+        ({"CSP": "default-src $host"}, "CSP is a Content-Security-Policy"),
+        ({"RATE_LIMIT": "20"}, "RATE_LIMIT is a number of requests"),
+        ({"RATE_LIMIT": "0r/s"}, "RATE_LIMIT is a number of requests"),
+        ({"LOGIN_RATE_LIMIT": "1r/s; return 200"}, "LOGIN_RATE_LIMIT is a number of requests"),
         ({"DOMAIN": "Example.test"}, "lower case"),
         ({"DOMAIN": "https://example.test"}, "no scheme"),
         ({"DOMAIN": "example.test/"}, "no scheme"),

@@ -138,6 +138,27 @@ def test_what_is_no_database_url_is_refused(url):
     assert faults(**GOOD | {"DATABASE_URL": url}).keys() == {"DATABASE_URL"}
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "example.com",
+        "ftp://example.com",
+        "https://example.com/",
+        "https://*.example.com",
+        "https://a@example.com",
+        "null",
+    ],
+)
+def test_what_is_no_origin_is_refused(origin):
+    assert faults(**GOOD | {"CORS_ORIGINS": f"https://good.example, {origin}"}).keys() == {"CORS_ORIGINS"}
+
+
+@pytest.mark.parametrize("host", ["https://example.com", "example.com:443", "example.com/", "*.example.com"])
+def test_what_is_no_host_is_refused(host):
+    assert faults(**GOOD | {"TRUSTED_HOSTS": f".example.net, {host}"}).keys() == {"TRUSTED_HOSTS"}
+
+
 def test_a_second_password_is_refused():
     given = {"REDIS_URL": "redis://:one@redis", "REDIS_PASSWORD": "two"}
     assert faults(**GOOD | given).keys() == {"REDIS_PASSWORD"}

@@ -1,5 +1,7 @@
 import logging
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -137,6 +139,39 @@ def test_another_site_cannot_write_with_a_visitors_browser(client, headers):
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}, {}])
 def test_the_site_itself_and_programs_can_write(client, headers):
     assert client.post("/notes", data={"title": "own"}, headers=headers).status_code == 303
+
+
+@pytest.mark.parametrize(("host", "status"), [("a.test", 200), ("b.test:1", 200), ("x.b.test", 200), ("c.test", 400)])
+@pytest.mark.parametrize("path", ["/", "/api/notes", "/health"])
+def test_only_trusted_hosts_are_answered(make_app, path, host, status):
+    """A page would build its addresses from the host: the refusal must not, or it is a 500."""
+    client = make_app(TRUSTED_HOSTS="a.test, .b.test").test_client()
+    answer = client.get(path, headers={"Host": host})
+    assert answer.status_code == status
+    assert answer.headers["X-Request-ID"]
+    assert status == 200 or answer.is_json == path.startswith("/api")
+
+
+def test_force_https_redirects_all_but_the_health_checks(make_app):
+    client = make_app(FORCE_HTTPS="1", PROXY_HOPS="1").test_client()
+    answer = client.post("/notes?a=1", data={"title": "x"})
+    assert (answer.status_code, answer.headers["Location"]) == (308, "https://localhost/notes?a=1")
+    assert client.get("/", headers={"X-Forwarded-Proto": "https"}).status_code == 200
+    assert client.get("/health").status_code == client.get("/health/live").status_code == 200
+
+
+def test_flask_cors_is_not_even_loaded_where_it_is_off():
+    code = "import sys, app; app.create_app(); assert 'flask_cors' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], env={"APP_ENV": "Test"}, check=True, timeout=20)
+
+
+def test_a_named_origin_may_write_to_the_api_and_only_there(make_app):
+    client = make_app(CORS_ORIGINS="https://a.test").test_client()
+    headers = {"Origin": "https://a.test", "Sec-Fetch-Site": "cross-site"}
+    assert client.post("/api/notes", json={"title": "x"}, headers=headers).status_code != 403
+    assert client.post("/notes", data={"title": "x"}, headers=headers).status_code == 403
+    client.set_cookie("session", "a visitor's")
+    assert client.post("/api/notes", json={"title": "x"}, headers=headers).status_code == 403
 
 
 def test_the_app_stands_without_the_demo(make_app, monkeypatch):

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 
 def test_every_text_file_has_unix_line_ends():
     """CRLF breaks the scripts inside images; .gitattributes keeps it out of a checkout on Windows."""
@@ -10,6 +12,15 @@ def test_every_text_file_has_unix_line_ends():
     for file in Path().rglob("*"):
         if file.is_file() and file.suffix not in {".ico", ".png", ".pyc"}:
             assert b"\r\n" not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    "file", [*Path("app").glob("**/templates/**/*.html"), *Path("nginx/errors").glob("*.html")], ids=str
+)
+def test_no_page_needs_more_than_the_content_security_policy_allows(file):
+    """No inline script, style or handler, and nothing from another site."""
+    text = file.read_text()
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|javascript:|=[\"'](https?:)?//", text)
 
 
 def test_gunicorn_keeps_connections_longer_than_nginx():

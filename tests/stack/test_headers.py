@@ -1,0 +1,113 @@
+"""Security headers: nginx sends them, each once, with every answer."""
+
+import http.client
+import io
+
+import pytest
+
+from tests.stack.conftest import edited
+from tests.wait import until
+
+POLICY = {
+    "default-src 'none'",
+    *(f"{kind}-src 'self'" for kind in ("script", "style", "img", "font", "connect", "manifest")),
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "nginx",  # with no version
+}
+
+# Where each kind of answer comes from: method, path, headers, status.
+ANSWERS = {
+    "page": ("GET", "/", {}, 200),
+    "API": ("GET", "/api/notes", {}, 200),
+    "health": ("GET", "/health", {}, 200),
+    "static": ("GET", "/static/style.css", {}, 200),
+    "packed": ("GET", "/static/style.css", {"Accept-Encoding": "gzip"}, 200),
+    "image": ("GET", "/static/logo.svg", {}, 200),
+    "root file": ("GET", "/robots.txt", {}, 200),
+    "HEAD": ("HEAD", "/", {}, 200),
+    "not modified": ("GET", "/static/style.css", {"If-None-Match": "*"}, 304),
+    "redirect": ("POST", "/notes", {"Content-Type": "application/x-www-form-urlencoded"}, 303),
+    "application's 404": ("GET", "/none", {}, 404),
+    "application's 404 in the API": ("GET", "/api/none", {}, 404),
+    "application's 403": ("POST", "/notes", {"Origin": "https://evil.test"}, 403),
+    "nginx's 404": ("GET", "/static/none", {}, 404),
+    "nginx's 404 of a hidden file": ("GET", "/.git", {}, 404),
+    "nginx's 400": ("GET", "/static/../x", {}, 400),
+    "nginx's 413": ("POST", "/api/notes", {"Content-Length": "99999999"}, 413),
+}
+
+
+def check(headers, *, https):
+    for name, value in HEADERS.items():
+        assert headers.get_all(name) == [value], name
+    assert len(headers.get_all("X-Request-ID")) == 1
+    (permissions,) = headers.get_all("Permissions-Policy")
+    assert {"camera=()", "geolocation=()", "microphone=()"} <= set(permissions.split(", "))
+    (policy,) = headers.get_all("Content-Security-Policy")
+    assert set(policy.split("; ")) == POLICY | ({"upgrade-insecure-requests"} if https else set())
+    assert "X-XSS-Protection" not in headers
+    assert "Strict-Transport-Security" not in headers, "over plain HTTP or a placeholder; tests/tls has the rest"
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_every_answer_carries_each_security_header_once(stack, kind):
+    method, path, headers, status = ANSWERS[kind]
+    body = "title=headers" if kind == "redirect" else None
+    answer = stack.site.request(method, path, headers=headers, body=body)
+    assert answer.status == status
+    check(answer.headers, https=stack.site.tls)
+
+
+def test_so_does_the_answer_to_a_request_that_cannot_be_read(stack):
+    head, _, rest = stack.site.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").partition(b"\r\n")
+    assert b" 400 " in head
+    check(http.client.parse_headers(io.BytesIO(rest)), https=stack.site.tls)
+
+
+@pytest.mark.parametrize("door", ["http", "site"])
+def test_so_does_a_redirect_of_nginx(prod, door):
+    site = getattr(prod, door)
+    answer = site.get("/", host=f"www.{site.host}")
+    assert answer.status == 308
+    check(answer.headers, https=site.tls)
+
+
+def test_so_does_the_page_that_says_the_application_is_away(prod):
+    prod.compose("stop", "--timeout", "2", "app")
+    try:
+        answer = until(lambda: (a := prod.site.get("/")).status == 502 and a, within=15)
+        check(answer.headers, https=True)
+    finally:
+        prod.compose("start", "app")
+        prod.await_health("ok")
+
+
+def test_a_response_may_bring_a_policy_of_its_own_which_is_then_the_one(prod):
+    prod.compose("stop", "app")
+    try:
+        with prod.probe("--use-aliases"):
+            answer = until(lambda: (a := prod.site.get("/own-policy")).status == 200 and a, within=30)
+    finally:
+        prod.compose("start", "app")
+        prod.await_health("ok")
+    assert answer.headers.get_all("Content-Security-Policy") == ["frame-ancestors https://partner.test"]
+
+
+def test_the_policy_is_one_line_of_env(prod):
+    own = "default-src 'self'; img-src https: data:"
+    try:
+        with edited(".env", "#CSP=", f"CSP={own}\n#CSP="):
+            prod.compose("up", "--detach", "--wait", "nginx")
+        policy = until(lambda: prod.site.get("/").headers["Content-Security-Policy"], within=15)
+        assert policy == f"{own}; upgrade-insecure-requests"
+    finally:
+        prod.compose("up", "--detach", "--wait", "nginx")
+        prod.await_health("ok")

@@ -1,0 +1,84 @@
+"""How often one address may ask, and what it is told when that was too often."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from tests.wait import until
+
+PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
+LOGINS = ["/login", "/register", "/api/token"]
+
+
+@contextmanager
+def limits(stack, **settings):
+    """nginx with these, and with nothing counted yet; then as the other tests need it."""
+    try:
+        stack.compose("up", "--detach", "--wait", "--force-recreate", "nginx", **settings)
+        yield
+    finally:
+        stack.compose("up", "--detach", "--wait", "nginx")
+        stack.await_health("ok")
+
+
+def statuses(site, number, path="/static/style.css", method="GET", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return [site.request(method, path, headers=headers).status for _ in range(number)]
+
+
+def test_whoever_asks_too_often_is_told_so_in_his_own_format_and_when_to_try_again(prod):
+    with limits(prod, RATE_LIMIT="1r/m"):
+        assert statuses(prod.site, PAGE_BURST) == [200] * PAGE_BURST, "a page with all its files"
+        for path in ("/", "/static/style.css"):
+            page = prod.site.get(path)
+            assert page.status == 429
+            assert page.headers["Content-Type"] == "text/html"
+            assert "Too many requests" in page.text
+            assert page.headers["X-Request-ID"] in page.text
+        api = prod.site.get("/api/notes")
+        assert (api.status, api.json["error"]["status"]) == (429, 429)
+        assert api.json["error"]["request_id"] == api.headers["X-Request-ID"]
+        for answer in (page, api):
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers.get_all("Cache-Control") == ["no-store"]
+            assert len(answer.headers.get_all("Content-Security-Policy")) == 1
+        line = next(line for line in prod.logs("nginx").splitlines() if api.headers["X-Request-ID"] in line)
+        assert json.loads(line)["upstream"] == "", "the application is not asked"
+
+
+def test_the_limit_is_a_rate_and_passes_by_itself(prod):
+    with limits(prod, RATE_LIMIT="2r/s"):
+        statuses(prod.site, PAGE_BURST)
+        until(lambda: prod.site.get("/static/style.css").status == 429, within=10)
+        until(lambda: prod.site.get("/static/style.css").status == 200, within=5)
+
+
+def test_the_default_lets_a_page_with_all_its_files_pass_and_not_two_hundred(prod):
+    with limits(prod, RATE_LIMIT="", LOGIN_RATE_LIMIT=""):
+        assert set(statuses(prod.site, 50)) == {200}
+        environment = prod.inspect("nginx")["Config"]["Env"]
+        assert {"RATE_LIMIT=20r/s", "LOGIN_RATE_LIMIT=10r/m"} <= set(environment)
+
+
+def test_who_guesses_passwords_is_stopped_early_whichever_door_he_tries(prod):
+    with limits(prod, LOGIN_RATE_LIMIT="1r/m"):
+        tried = [prod.site.request("POST", path).status for path in LOGINS * 2]
+        assert len(tried) == LOGIN_BURST
+        assert 429 not in tried
+        for path in [*LOGINS, "//login", "/%6cogin", "/./login", "/login?next=/"]:
+            assert prod.site.request("POST", path).status == 429, path
+        assert prod.site.request("POST", "/api/token").json["error"]["status"] == 429
+        assert int(prod.site.request("POST", "/login").headers["Retry-After"]) > 0
+        # Nothing else is counted with them.
+        assert 429 not in statuses(prod.site, LOGIN_BURST, "/login")
+        assert 429 not in statuses(prod.site, LOGIN_BURST, "/api/notes", "POST")
+
+
+@pytest.mark.parametrize("trusted", ["172.16.0.0/12,192.168.0.0/16,10.0.0.0/8", ""])
+def test_an_address_is_the_client_s_behind_a_trusted_proxy_and_never_a_claim(prod, trusted):
+    with limits(prod, LOGIN_RATE_LIMIT="1r/m", TRUSTED_PROXIES=trusted):
+        one = statuses(prod.site, LOGIN_BURST + 1, "/login", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.1")
+        two = statuses(prod.site, LOGIN_BURST, "/login", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.2")
+    assert one.index(429) == LOGIN_BURST
+    assert (429 in two) == (trusted == "")
