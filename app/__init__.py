@@ -3,19 +3,38 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import auth, cache, config, csrf, database, errors, health, log, proxy, status, validation
+from app import (
+    auth,
+    cache,
+    config,
+    csrf,
+    database,
+    errors,
+    health,
+    log,
+    metrics,
+    proxy,
+    request_id,
+    sentry,
+    status,
+    validation,
+)
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
     app = Flask(__name__)
-    app.config.from_object(settings or config.load())
+    settings = settings or config.load()
+    app.config.from_object(settings)
 
-    log.init_app(app)
+    log.configure(settings, request_id.context)
+    sentry.init_app(app)
+    request_id.init_app(app)
     errors.init_app(app)
     validation.init_app(app)
     csrf.init_app(app)
     database.init_app(app)
     cache.init_app(app)
+    metrics.init_app(app)
     auth.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]
