@@ -118,8 +118,3 @@ def pre_fork(server, worker):
 
 def post_fork(server, worker):
     os.environ["GUNICORN_SLOT"] = str(worker.slot)
-
-
-def child_exit(server, worker):
-    for gauge in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.slot}.db"):
-        gauge.unlink()  # of the living only

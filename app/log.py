@@ -61,6 +61,7 @@ def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> No
         handler.setFormatter(Json() if settings.LOG_FORMAT == "json" else Text(TEXT, defaults={"request_id": "-"}))
         root.addHandler(handler)
     root.setLevel(settings.LOG_LEVEL.upper())
+    logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")  # five lines each time a process starts
 
     logging.captureWarnings(settings.LOG_FORMAT == "json")
     threading.excepthook = lambda args: log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
@@ -109,12 +110,12 @@ def redact(value: Any, name: str = "") -> Any:
 
 
 def secrets_in(settings: Any) -> list[str]:
-    """The values of settings with a sensitive name, and the passwords in URLs; none so short that it is a word."""
+    """The secrets that a library may quote without their name; none so short that it is a word."""
     values = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
     texts = [
         (name, str(item)) for name, value in values.items() for item in (value if type(value) is list else [value])
     ]
-    found = [text for name, text in texts if SENSITIVE.search(name)]
+    found = [line for name, text in texts if re.search("SECRET|PASSWORD|PRIVATE", name) for line in text.splitlines()]
     found += [password for _, text in texts for password in re.findall(r"://[^\s:/@]*:(\S+)@", text)]
     return [secret for secret in found if len(secret) >= 8]
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from app.log import redact
-from app.request_id import context
+from app.request_id import context, request_id
 
 
 def init_app(app: Flask) -> None:
@@ -26,13 +26,14 @@ def init_app(app: Flask) -> None:
         before_send=finish,
         before_send_transaction=finish,
     )
+    # A transaction ends after its request, when nothing here knows the id any more.
+    app.before_request(lambda: sentry_sdk.set_tag("request_id", request_id()))
 
 
 def finish(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """Add whose request it is, and take out what no log may show either."""
+    """Add to whom it belongs, and take out what no log may show either."""
     found = context()
-    if "request_id" in found:
-        event["tags"] = {**event.get("tags", {}), "request_id": found["request_id"]}
-    if "user" in found:
-        event["user"] = {"id": found["user"]}
+    if user := found.pop("user", None):
+        event["user"] = {"id": user}
+    event["tags"] = event.get("tags", {}) | found
     return redact(event)

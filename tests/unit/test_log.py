@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from flask import g
 
+from app.auth.current import current_user
 from app.config import ConfigError, load
 from app.extensions import db
 from app.log import SharedFileHandler, configure, redact
-from app.notes.model import Note
+from tests.unit.conftest import sign_up
 
 ROOT = Path(__file__).parents[2]
 ID = "0123456789abcdef0123456789abcdef"
@@ -52,14 +53,19 @@ def test_a_line_is_one_json_object_with_the_fields_of_all_lines(lines):
     assert time[10] == "T"
 
 
+def log_as_user():
+    """A view: after a commit a row forgets its columns, and to log must not ask the database for them."""
+    current_user()
+    db.session.commit()
+    logging.getLogger(__name__).info("inside")
+    return ""
+
+
 def test_a_line_has_the_id_of_its_request_and_its_user(json_app, lines):
-    with json_app.test_request_context(headers={"X-Request-ID": ID}):
-        g.user = Note(title="stands for a user, a row like any other")
-        db.session.add(g.user)
-        db.session.commit()
-        logging.getLogger(__name__).info("inside")
+    json_app.add_url_rule("/log", view_func=log_as_user)
+    sign_up(json_app.test_client()).get("/log", headers={"X-Request-ID": ID})
     logging.getLogger(__name__).info("outside")
-    inside, outside = lines()
+    inside, outside = lines()[-2:]
     assert (inside["request_id"], inside["user"]) == (ID, "1")
     assert outside.keys() == {"time", "level", "logger", "message"}
 
@@ -74,16 +80,9 @@ def test_a_background_job_has_the_id_of_the_request_that_asked_for_it(json_app, 
 def test_the_user_is_sent_to_the_proxy_and_to_nobody_else(make_app):
     for hops, sent in (("1", "1"), ("0", None)):
         app = make_app(PROXY_HOPS=hops)
-
-        @app.get("/whoami")
-        def whoami():
-            g.user = Note(title="stands for a user")
-            db.session.add(g.user)
-            db.session.commit()
-            return ""
-
-        assert app.test_client().get("/whoami").headers.get("X-User") == sent
-        assert "X-User" not in app.test_client().get("/").headers
+        app.add_url_rule("/log", view_func=log_as_user)
+        assert sign_up(app.test_client()).get("/log").headers.get("X-User") == sent
+        assert "X-User" not in app.test_client().get("/log").headers
 
 
 @pytest.mark.parametrize("path", ["/api/broken", "/broken"])
@@ -239,3 +238,17 @@ def test_a_log_file_that_cannot_be_opened_is_a_fault_of_its_setting(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load({"APP_ENV": "Test", "LOG_FILE": str(tmp_path / "absent" / "app.log")})
     assert caught.value.faults == {"LOG_FILE": "expected a file that can be written (No such file or directory)"}
+
+
+def test_without_an_address_nothing_of_sentry_is_imported():
+    script = "import sys; from app import create_app; create_app(); sys.exit('sentry_sdk' in sys.modules)"
+    environ = {"APP_ENV": "Test", "PATH": "/usr/bin"}
+    assert (
+        subprocess.run([sys.executable, "-c", script], env=environ, cwd=ROOT, timeout=30, check=False).returncode == 0
+    )
+
+
+def test_gunicorns_master_loads_no_flask_for_its_log():
+    script = "import sys, log; sys.exit('flask' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "app", timeout=30, check=False)
+    assert done.returncode == 0
