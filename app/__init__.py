@@ -14,8 +14,11 @@ from app import (
     health,
     https,
     log,
+    metrics,
     openapi,
     proxy,
+    request_id,
+    sentry,
     static_files,
     status,
     uploads,
@@ -25,9 +28,12 @@ from app import (
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
     app = Flask(__name__)
-    app.config.from_object(settings or config.load())
+    settings = settings or config.load()
+    app.config.from_object(settings)
 
-    log.init_app(app)
+    log.configure(settings, request_id.context)
+    sentry.init_app(app)
+    request_id.init_app(app)
     errors.init_app(app)
     validation.init_app(app)
     https.init_app(app)
@@ -38,6 +44,7 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     cache.init_app(app)
     uploads.init_app(app)
     openapi.init_app(app)
+    metrics.init_app(app)
     auth.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]

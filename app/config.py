@@ -36,7 +36,13 @@ class BaseConfig:
     MSG: str = "Hello from Flagstone"  # shown on the status page
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
     SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
+
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = "info"
+    LOG_FORMAT: Literal["json", "text"] = "json"
+    LOG_FILE: str | None = None  # beside stdout: a file that rotates
+    METRICS: bool = True
+    SENTRY_DSN: str | None = None  # not set: nothing is sent
+    SENTRY_TRACES_SAMPLE_RATE: float = 0  # the part of requests whose timing is sent: 0 to 1
 
     # Proxies in front of the app, each of which sets X-Forwarded-For, -Proto and -Host. 0: those headers are ignored.
     PROXY_HOPS: int = 0
@@ -96,6 +102,14 @@ class BaseConfig:
             faults["CORS_ORIGINS"] = "expected scheme://host, such as https://example.com, and nothing after it"
         if not all(re.fullmatch(r"[a-z0-9.-]+", host) for host in self.TRUSTED_HOSTS or []):
             faults["TRUSTED_HOSTS"] = "expected names such as example.com, no scheme, no port"
+        try:
+            Path(self.LOG_FILE or os.devnull).open("a").close()
+        except OSError as error:
+            faults["LOG_FILE"] = f"expected a file that can be written ({error.strerror})"
+        if self.SENTRY_DSN and not is_dsn(self.SENTRY_DSN):
+            faults["SENTRY_DSN"] = "expected https://key@host/project"
+        if self.SENTRY_TRACES_SAMPLE_RATE > 1:
+            faults["SENTRY_TRACES_SAMPLE_RATE"] = "expected a number from 0 to 1"
         return faults
 
 
@@ -104,6 +118,7 @@ class DevConfig(BaseConfig):
 
     APP_ENV = "Dev"
     DEBUG: bool = True
+    LOG_FORMAT: Literal["json", "text"] = "text"
     TEMPLATES_AUTO_RELOAD: bool = True  # `flask run` without --debug switches DEBUG off
 
 
@@ -111,6 +126,7 @@ class TestConfig(BaseConfig):
     """Tests that need no services."""
 
     APP_ENV = "Test"
+    LOG_FORMAT: Literal["json", "text"] = "text"
     TESTING: bool = True
 
 
@@ -215,6 +231,11 @@ def is_url(text: str, schemes: tuple[str, ...]) -> bool:
         return "://" in text and parts.scheme.partition("+")[0] in schemes and (parts.port or True)
     except ValueError:
         return False
+
+
+def is_dsn(text: str) -> bool:
+    """Whether this is an address of Sentry's: a key for a user, and the number of a project for a path."""
+    return is_url(text, ("http", "https")) and re.fullmatch(r"\w+://[^/@]+@[^/@]+/(.+/)?\d+", text) is not None
 
 
 PARSERS: dict[type, tuple[Callable[[str], Any], str]] = {

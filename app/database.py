@@ -118,12 +118,12 @@ def wait_for_database(limit: float) -> None:
     while True:
         try:
             db.engine.connect().close()
-            click.echo("The database is ready.")
+            logger.info("The database is ready.")
             return
         except SQLAlchemyError as error:
             left = end - time.monotonic()
             if left <= 0:
                 raise click.ClickException(f"no database after {limit:g} s: {reason(error)}") from None
             pause = min(pause * 2, 8, left)
-            click.echo(f"The database is not ready, trying again in {pause:.0f} s: {reason(error)}", err=True)
+            logger.warning("The database is not ready, trying again in %.0f s: %s", pause, reason(error))
             time.sleep(pause)

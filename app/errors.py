@@ -6,7 +6,7 @@ from flask import Flask, Response, current_app, jsonify, render_template, reques
 from werkzeug.exceptions import BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
 from app.database import DATABASE_GONE, reason
-from app.log import request_id
+from app.request_id import request_id
 
 
 class InvalidInput(BadRequest):

@@ -3,17 +3,26 @@
 
 import importlib.util
 import os
+import tempfile
 import traceback
+from itertools import count
 from math import ceil
 from pathlib import Path
 
+from gunicorn.glogging import Logger
 from gunicorn.util import make_fail_app
 from gunicorn.workers.ggevent import GeventWorker
 
-# By its path, because `import app` would load Flask and all the rest into the master, before gevent patches a worker.
-spec = importlib.util.spec_from_file_location("app_config", Path(__file__).with_name("config.py"))
-app_config = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(app_config)
+
+def load(name):
+    """A module of app/. By its path: `import app` would load Flask into the master, before gevent patches a worker."""
+    spec = importlib.util.spec_from_file_location(f"app_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+app_config, app_log = load("config"), load("log")
 
 
 class Server:
@@ -35,6 +44,14 @@ def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
             if quota not in ("max", "-1"):
                 return max(1, min(cpus, ceil(int(quota) / int(period))))
     return cpus
+
+
+class CommonLogger(Logger):
+    """gunicorn's own messages go where all others go."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        self.error_log.propagate = True
 
 
 class ReloadingWorker(GeventWorker):
@@ -59,6 +76,7 @@ except app_config.ConfigError as error:
     raise app_config.ConfigError(error.faults | unread) from None
 if unread:
     raise app_config.ConfigError(unread)
+app_log.configure(app_settings)
 
 bind = server.GUNICORN_BIND
 worker_class = ReloadingWorker if server.GUNICORN_RELOAD else "gevent"
@@ -81,6 +99,22 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would be a socket under $HOME, which a read-only container has not.
 control_socket_disable = True
 
-errorlog = "-"
+logger_class = CommonLogger
+errorlog = None
 accesslog = None  # nginx logs each request
 loglevel = app_settings.LOG_LEVEL
+
+
+# The files of app/metrics.py: a folder for each start, and in it a name for each process that its successor takes over.
+# Named after the pid, they would grow in number with each process that is replaced.
+def on_starting(server):
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-")
+
+
+def pre_fork(server, worker):
+    taken = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in count() if slot not in taken)
+
+
+def post_fork(server, worker):
+    os.environ["GUNICORN_SLOT"] = str(worker.slot)

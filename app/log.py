@@ -1,36 +1,142 @@
-"""Log lines, each with the id of the request that it belongs to."""
+"""Log lines: JSON, one object each, or text for people in development. No secret is in any of them.
 
+Imports no Flask: gunicorn's master process sets up its own log through this module, before gevent has patched anything.
+"""
+
+import fcntl
 import logging
+import os
 import re
-import uuid
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
 
-from flask import Flask, Response, current_app, g, has_request_context, request
+from pythonjsonlogger.json import JsonFormatter
 
-FORMAT = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
+TEXT = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
+FILE_SIZE, FILES = 10 * 1024 * 1024, 5  # as Docker's: compose.prod.yaml
+HIDDEN = "[hidden]"
+
+SENSITIVE = re.compile(
+    r"pass(word|wd|phrase)|pwd|secret|token|(api|private|access).?key|authorization|credential|cookie|session|csrf|jwt"
+    r"|signature",
+    re.IGNORECASE,
+)
+# What follows a sensitive name: key=value, "key": "value", ('key', 'value'), an SQL detail's (key)=(value). Every
+# repetition has a bound: a log line may be made of what a stranger sent.
+VALUE = r"""[bru]?\\{0,3}"[^"]{0,4000}|[bru]?\\{0,3}'[^']{0,4000}|(?:bearer|basic)\s+[^\s"']+|\(?[^\s&;,"'<>)}\]]+"""
+PATTERNS = [
+    re.compile(r"(cookie:[ ]?)[^\r\n]+", re.IGNORECASE),
+    re.compile(
+        rf"""((?:{SENSITIVE.pattern})[\w-]{{0,30}}(?:\\{{0,3}}["']?[\])]?\s{{0,5}}(?:[=:]|%3d)|["'],)\s{{0,5}})(?:{VALUE})""",
+        re.IGNORECASE,
+    ),
+    re.compile(r"((?:bearer|basic)\s{1,5})[\w.~+/=-]{8,}", re.IGNORECASE),
+    re.compile(r"(://[^\s:/@\"']{0,200}:)[^\s\"']{1,500}(?=@)"),  # a password in a URL
+    re.compile(r"()\beyJ[\w-]{5,}\.[\w.-]+"),  # a JSON Web Token
+]
+known: list[str] = []  # values that are secret wherever they turn up
 
 
-def init_app(app: Flask) -> None:
-    handler = logging.StreamHandler()
-    handler.addFilter(add_request_id)
-    logging.basicConfig(level=app.config["LOG_LEVEL"].upper(), format=FORMAT, handlers=[handler])
-    app.jinja_env.globals["request_id"] = request_id
-    app.after_request(return_request_id)
+def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> None:
+    """Send what is logged to stdout and to LOG_FILE; `context` returns the further fields of a line.
+
+    Uncaught exceptions and warnings become lines too.
+    """
+    known[:] = secrets_in(settings)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if settings.LOG_FILE:
+        handlers.append(SharedFileHandler(settings.LOG_FILE, maxBytes=FILE_SIZE, backupCount=FILES - 1))
+    root = logging.getLogger()
+    for old in [handler for handler in root.handlers if handler.name == "flagstone"]:
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        handler.name = "flagstone"
+        handler.addFilter(lambda record: record.__dict__.update(context()) or True)
+        handler.setFormatter(Json() if settings.LOG_FORMAT == "json" else Text(TEXT, defaults={"request_id": "-"}))
+        root.addHandler(handler)
+    root.setLevel(settings.LOG_LEVEL.upper())
+    logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")  # five lines each time a process starts
+
+    logging.captureWarnings(settings.LOG_FORMAT == "json")
+    threading.excepthook = lambda args: log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    if not sys.stdout.isatty():  # a person at `flask shell` wants to see a traceback
+        sys.excepthook = log_uncaught
 
 
-def request_id() -> str:
-    """The id that the proxy gave this request, so that its log and ours meet; without a proxy one of our own."""
-    if "request_id" not in g:
-        given = request.headers.get("X-Request-ID", "") if current_app.config["PROXY_HOPS"] else ""
-        # It goes into the log: nothing but an id may pass.
-        g.request_id = given if re.fullmatch(r"[0-9a-fA-F-]{16,64}", given) else uuid.uuid4().hex
-    return g.request_id
+def log_uncaught(*exception: Any) -> None:
+    logging.getLogger(__name__).critical("Uncaught exception", exc_info=exception)
 
 
-def return_request_id(response: Response) -> Response:
-    response.headers["X-Request-ID"] = request_id()
-    return response
+class Json(JsonFormatter):
+    """The names of the fields are those of nginx's lines, nginx/http/logging.conf."""
+
+    def __init__(self) -> None:
+        super().__init__(["message"], rename_fields={"exc_info": "exception", "stack_info": "stack"})
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        log_data["time"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        log_data |= {"level": record.levelname.lower(), "logger": record.name}
+        super().add_fields(log_data, record, message_dict)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return redact(log_data)
 
 
-def add_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = request_id() if has_request_context() else "-"
-    return True
+class Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """The same without secrets: those of the settings, and values of sensitive names, in texts and in mappings."""
+    if value and SENSITIVE.search(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    if isinstance(value, str):
+        for secret in known:
+            value = value.replace(secret, HIDDEN)
+        for pattern in PATTERNS:
+            value = pattern.sub(rf"\1{HIDDEN}", value)
+    return value
+
+
+def secrets_in(settings: Any) -> list[str]:
+    """The secrets that a library may quote without their name; none so short that it is a word."""
+    values = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    texts = [
+        (name, str(item)) for name, value in values.items() for item in (value if type(value) is list else [value])
+    ]
+    found = [line for name, text in texts if re.search("SECRET|PASSWORD|PRIVATE", name) for line in text.splitlines()]
+    found += [password for _, text in texts for password in re.findall(r"://[^\s:/@]*:(\S+)@", text)]
+    return [secret for secret in found if len(secret) >= 8]
+
+
+class SharedFileHandler(RotatingFileHandler):
+    """A rotating file that several processes write: one of them rotates, the others notice and follow."""
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        if not self.is_current():
+            self.stream.close()
+            self.stream = self._open()
+        return super().shouldRollover(record)
+
+    def doRollover(self) -> None:  # noqa: N802
+        with Path(f"{self.baseFilename}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.is_current():  # nobody was faster
+                super().doRollover()
+
+    def is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), Path(self.baseFilename).stat())
+        except FileNotFoundError:
+            return False

@@ -19,6 +19,10 @@ http {
 }
 PAIR
 
+say() { # level, what happened: as a line of the log
+  printf '{"time":"%s","level":"%s","logger":"nginx.certificate","message":"certificate: %s"}\n' "$(date -u +%FT%T+00:00)" "$@"
+}
+
 serve() { # directory: its pair from now on, if nginx takes it
   rm -rf /run/nginx/pair && mkdir /run/nginx/pair && cp -L "$1/fullchain.pem" "$1/privkey.pem" /run/nginx/pair &&
     nginx -t -q -c /run/nginx/pair.conf || return 1
@@ -29,8 +33,8 @@ serve() { # directory: its pair from now on, if nginx takes it
 }
 
 refused() {
-  echo "certificate: the pair in $issued is not served (above is why); nginx keeps what it has"
-  [ -z "$TLS_CERT_FILE" ] || echo "certificate: TLS_CERT_FILE and TLS_KEY_FILE must belong together and be readable by uid 101"
+  say error "the pair in $issued is not served (above is why); nginx keeps what it has"
+  [ -z "$TLS_CERT_FILE" ] || say error "TLS_CERT_FILE and TLS_KEY_FILE must belong together and be readable by uid 101"
 }
 
 mkdir -p /run/nginx/placeholder
@@ -45,8 +49,8 @@ look() { # take up what has changed
   now=$(cat $issued/fullchain.pem $issued/privkey.pem 2>/dev/null | cksum)
   [ "$now" != "$seen" ] || return 0
   seen=$now
-  if serve $issued; then echo "certificate: serving the one in $issued for $DOMAIN"; else refused; fi
+  if serve $issued; then say info "serving the one in $issued for $DOMAIN"; else refused; fi
 }
 look
-[ -n "$seen" ] || echo "certificate: none issued for $DOMAIN yet; serving a self-signed placeholder"
+[ -n "$seen" ] || say warning "none issued for $DOMAIN yet; serving a self-signed placeholder"
 while sleep 2; do look; done &

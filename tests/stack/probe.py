@@ -4,6 +4,7 @@ from flask import request
 from sqlalchemy import text
 
 from app import create_app
+from app.auth.current import current_user
 from app.extensions import db
 
 app = create_app()
@@ -23,3 +24,15 @@ def own_policy():
 @app.get("/headers")
 def headers():
     return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118
+
+
+@app.get("/user")
+def user():
+    return str(current_user().id)
+
+
+@app.route("/boom", methods=["GET", "POST"])
+def boom():
+    """An exception with all in its text that must not be seen."""
+    sent = [request.url, request.form, request.get_data(), dict(request.headers)]
+    raise RuntimeError(f"boom {db.engine.url.render_as_string(hide_password=False)} {sent}")

@@ -59,6 +59,6 @@ def test_the_number_of_processes_follows_the_cpu_quota(prod):
     try:
         probe = "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/live')"
         until(lambda: run("docker", "exec", name, "python", "-c", probe, check=False).returncode == 0, within=30)
-        assert run("docker", "logs", name).stderr.count("Booting worker") == 1
+        assert run("docker", "logs", name).stdout.count("Booting worker") == 1
     finally:
         docker("rm", "--force", name)

@@ -65,7 +65,7 @@ def test_a_deploy_whose_migration_fails_leaves_the_running_application_alone(pro
             prod.compose("build")
         failed = prod.once("migrate")
         assert failed.returncode == 1
-        assert "broken on purpose" in failed.stderr
+        assert "broken on purpose" in failed.stdout
         assert prod.site.get("/health").status == 200
         assert prod.container("app") == app
     finally:

@@ -159,6 +159,16 @@ def test_what_is_no_host_is_refused(host):
     assert faults(**GOOD | {"TRUSTED_HOSTS": f".example.net, {host}"}).keys() == {"TRUSTED_HOSTS"}
 
 
+@pytest.mark.parametrize("dsn", ["key@host/1", "https://host/1", "https://key@host", "https://key@host/one", "x"])
+def test_what_is_no_address_of_sentrys_is_refused_without_being_shown(dsn):
+    found = faults(**GOOD | {"SENTRY_DSN": dsn})
+    assert found == {"SENTRY_DSN": "expected https://key@host/project"}
+
+
+def test_a_sample_rate_is_a_part_of_one():
+    assert faults(**GOOD | {"SENTRY_TRACES_SAMPLE_RATE": "1.5"}).keys() == {"SENTRY_TRACES_SAMPLE_RATE"}
+
+
 def test_a_second_password_is_refused():
     given = {"REDIS_URL": "redis://:one@redis", "REDIS_PASSWORD": "two"}
     assert faults(**GOOD | given).keys() == {"REDIS_PASSWORD"}

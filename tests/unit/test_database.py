@@ -83,18 +83,19 @@ def test_the_log_says_which_host_and_why_but_not_the_password(make_app, caplog):
     assert "hunter2" not in caplog.text
 
 
-def test_waiting_for_the_database_tries_again_and_gives_up_with_a_reason(make_app):
+def test_waiting_for_the_database_tries_again_and_gives_up_with_a_reason(make_app, caplog):
     app = make_app(DATABASE_URL=NOWHERE, DATABASE_PASSWORD="hunter2")
     result = app.test_cli_runner().invoke(args=["wait-for-database", "--limit", "0.3"])
     assert result.exit_code == 1
-    assert "trying again" in result.output
+    assert "trying again" in caplog.text
     assert "Error: no database after 0.3 s: 127.0.0.1:" in result.output
-    assert "hunter2" not in result.output
+    assert "hunter2" not in result.output + caplog.text
 
 
-def test_waiting_for_a_database_that_is_there_returns_at_once(app):
+def test_waiting_for_a_database_that_is_there_returns_at_once(app, caplog):
     result = app.test_cli_runner().invoke(args=["wait-for-database"])
-    assert (result.exit_code, result.output) == (0, "The database is ready.\n")
+    assert result.exit_code == 0
+    assert "The database is ready." in caplog.text
 
 
 def test_the_migrations_make_the_tables_of_the_models(app):

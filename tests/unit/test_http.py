@@ -1,4 +1,3 @@
-import logging
 import re
 import subprocess
 import sys
@@ -107,18 +106,6 @@ def test_one_proxy_is_believed_and_what_a_client_sent_it_is_not(make_app):
 def test_what_is_no_request_id_is_replaced(make_app, forged):
     given = make_app(PROXY_HOPS="1").test_client().get("/health/live", headers={"X-Request-ID": forged})
     assert re.fullmatch("[0-9a-f]{32}", given.headers["X-Request-ID"])
-
-
-def test_log_lines_carry_the_request_id(make_app):
-    from app.log import add_request_id
-
-    app = make_app(PROXY_HOPS="1")
-    record = logging.makeLogRecord({})
-    add_request_id(record)
-    assert record.request_id == "-"
-    with app.test_request_context(headers={"X-Request-ID": ID}):
-        add_request_id(record)
-    assert record.request_id == ID
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""Metrics for Prometheus at /metrics: of requests, by route template, and of what the app leans on.
+
+nginx hides the address (nginx/site/denied.conf); inside the network it is http://app:8000/metrics. gunicorn's processes
+share their values through files (PROMETHEUS_MULTIPROC_DIR, gunicorn.conf.py), so any of them can answer for all.
+"""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from math import nan
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_flask_exporter import PrometheusMetrics
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import event
+from sqlalchemy.pool import QueuePool
+
+from app.cache import REDIS_GONE
+from app.extensions import cache, db
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+QUEUE = "celery"  # the list in Redis that Celery's default queue is
+
+if slot := os.environ.get("GUNICORN_SLOT"):
+    # Files are named after the slot of the process, not its pid: its successor goes on counting in them.
+    values.ValueClass = values.MultiProcessValue(lambda: slot)
+
+
+def init_app(app: Flask) -> None:
+    if not app.config["METRICS"]:
+        return
+    registry = CollectorRegistry()
+    with app.app_context():
+        watch_pool(registry)
+        watch_cache(registry)
+    PrometheusMetrics(
+        app,
+        registry=registry,
+        group_by=url_rule,
+        excluded_paths="/health(/|$)",
+        metrics_decorator=measuring(app, registry) if app.config["REDIS_URL"] else None,
+    )
+    app.after_request(skip_odd_methods)  # after the exporter's, which thereby runs after it
+
+
+def url_rule(request: Request) -> str:
+    """The template, not the path: as many series as there are routes, whatever a client makes up."""
+    return request.url_rule.rule if request.url_rule else "none"
+
+
+def skip_odd_methods(response: Response) -> Response:
+    if request.method not in METHODS:
+        request.prom_do_not_track = True
+    return response
+
+
+def watch_pool(registry: CollectorRegistry) -> None:
+    engine = db.engine
+    if not isinstance(engine.pool, QueuePool):  # SQLite in memory
+        return
+    mode = {"registry": registry, "multiprocess_mode": "livesum"}
+    used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
+    limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
+    used.set(0)  # not what a predecessor held when it was killed
+    limit.set(engine.pool.size() + engine.pool._max_overflow)
+    # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
+    event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
+    event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is just about to be
+
+
+def watch_cache(registry: CollectorRegistry) -> None:
+    hits = Counter("cache_hits", "Values found in the cache", registry=registry)
+    misses = Counter(
+        "cache_misses", "Values not found in the cache, or not asked for while it is lost", registry=registry
+    )
+    get = cache.cache.get
+
+    def counting(key: str) -> Any:
+        value = get(key)
+        (misses if value is None else hits).inc()
+        return value
+
+    cache.cache.get = counting
+
+
+def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
+    """Decorates the view /metrics: what is the same for all processes is asked for when Prometheus asks."""
+    mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
+    length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
+    lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
+    client = Redis.from_url(
+        app.config["REDIS_URL"],
+        password=app.config["REDIS_PASSWORD"],
+        socket_timeout=app.config["REDIS_TIMEOUT"],
+        socket_connect_timeout=app.config["REDIS_TIMEOUT"],
+        retry=Retry(NoBackoff(), 0),  # so that one time-out is all that a scrape waits
+    )
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def measured() -> Any:
+            try:
+                length.set(client.llen(QUEUE))
+                lost.set(0)
+            except REDIS_GONE:
+                length.set(nan)
+                lost.set(1)
+            return view()
+
+        return measured
+
+    return decorate

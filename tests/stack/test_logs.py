@@ -1,0 +1,219 @@
+"""What the containers say: JSON, one object a line, with one id from nginx to the application, and no secret in it."""
+
+import json
+import re
+import socket
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.conftest import Stack
+from tests.wait import until
+
+CANARY = "Zk29canaryQx7"
+FIELDS = {"time", "level", "logger", "message"}
+LEVELS = {"debug", "info", "warning", "error", "critical"}
+
+
+def parsed(text):
+    """Each line must be an object with the fields of all lines."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        assert line.keys() >= FIELDS, line
+        assert line["level"] in LEVELS
+        assert datetime.fromisoformat(line["time"]).utcoffset().total_seconds() == 0
+    return lines
+
+
+def logged(read, **fields):
+    """The one line with these fields, once it is there."""
+
+    def found():
+        return [line for line in parsed(read()) if fields.items() <= line.items()]
+
+    (line,) = until(found, within=5, what=f"a line with {fields}")
+    return line
+
+
+def test_an_error_of_nginx_is_json_too_and_has_no_query(prod):
+    prod.compose("stop", "--timeout", "2", "app")
+    try:
+        query = f"?page=1&token={CANARY}"
+        answer = until(lambda: (answer := prod.site.get(f"/notes{query}")).status == 502 and answer, within=15)
+        assert CANARY not in answer.text
+
+        def errors():
+            return [line for line in parsed(prod.logs("nginx")) if line["logger"] == "nginx.error"]
+
+        line = until(lambda: [line for line in errors() if "GET /notes?[hidden]" in line["message"]], within=5)[-1]
+        assert line["level"] == "error"
+        assert CANARY not in prod.compose("logs", "--no-color")
+    finally:
+        prod.compose("start", "app")
+        prod.await_health("ok")
+
+
+@pytest.fixture(scope="module")
+def probe(prod):
+    with prod.probe_behind_nginx() as site:
+        yield site
+
+
+def test_nginx_logs_each_request_with_its_user_whom_the_client_is_not_told(prod, probe):
+    answer = prod.site.get("/user?page=1")
+    assert "X-User" not in answer.headers
+    line = logged(lambda: prod.logs("nginx"), request_id=answer.headers["X-Request-ID"])
+    assert (line["status"], line["method"], line["path"], line["user"]) == (200, "GET", "/user", answer.text)
+    assert line["logger"] == "nginx.access"
+    assert line["message"] == "GET /user 200"
+    assert 0 < line["duration"] < 20
+    anonymous = prod.stranger.get("/", headers={"X-User": "forged"})
+    assert logged(lambda: prod.logs("nginx"), request_id=anonymous.headers["X-Request-ID"])["user"] == ""
+
+
+def test_an_exception_is_one_event_with_the_id_that_nginx_logged(prod, probe):
+    answer = prod.site.get("/boom")
+    assert answer.status == 500
+    line = logged(lambda: docker("logs", probe.address), request_id=answer.headers["X-Request-ID"])
+    assert line["level"] == "error"
+    assert line["message"] == "Exception on /boom [GET]"
+    assert line["exception"].startswith("Traceback (most recent call last):\n")
+    assert "RuntimeError: boom" in line["exception"]
+    assert logged(lambda: prod.logs("nginx"), request_id=line["request_id"])["status"] == 500
+
+
+def test_no_secret_is_in_any_line_of_any_container(prod, probe):
+    """Sent in every way that a client has, and told by an exception that quotes all of it."""
+    sent = {
+        "Authorization": f"Bearer {CANARY}a",
+        "Cookie": f"theme=dark; session={CANARY}b; other={CANARY}c",
+        "X-Api-Key": f"{CANARY}d",
+    }
+    query = f"?{urlencode({'token': f'{CANARY}e', 'next': f'/?password={CANARY}f'})}"
+    form = {**sent, "Content-Type": "application/x-www-form-urlencoded"}
+    body = {"user": "bob", "password": f"{CANARY}h", "nested": {"refresh_token": f"{CANARY}i"}}
+    ids = []
+    for path in ("/boom", "/api/notes", "/absent", "/static/none.css"):
+        answers = [
+            prod.site.get(path + query, headers=sent),
+            prod.site.request("POST", path + query, headers=form, body=f"title=x&password={CANARY}g"),
+            prod.site.post_json(path + query, body, headers=sent),
+        ]
+        ids += [answer.headers["X-Request-ID"] for answer in answers]
+    for request_id in ids:
+        logged(lambda request_id=request_id: prod.logs("nginx"), request_id=request_id)
+    seen = run("docker", "logs", probe.address)
+    assert "bob" in seen.stdout, "what is no secret can be read"
+    assert "[hidden]" in seen.stdout
+    said = seen.stdout + seen.stderr + prod.compose("logs", "--no-color")
+    assert CANARY not in said
+    assert prod.compose("exec", "-T", "db", "cat", "/run/secrets/postgres_password") not in said
+
+
+def test_all_that_gunicorn_and_the_application_say_is_json_on_stdout(prod, probe):
+    said = run("docker", "logs", probe.address)
+    assert {"gunicorn.error"} <= {line["logger"] for line in parsed(said.stdout)}
+    assert said.stderr == ""
+
+
+def test_migrations_and_commands_log_the_same_way(prod):
+    messages = [line["message"] for line in parsed(prod.logs("migrate"))]
+    assert "The database is ready." in messages
+    assert any(message.startswith("Running upgrade") for message in messages)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DATABASE_URL": f"postgresql://app:{CANARY}@nowhere.invalid/app", "DATABASE_PASSWORD_FILE": ""},
+        {"DATABASE_URL": f"postgresql://app:{CANARY}@db/app", "DATABASE_PASSWORD_FILE": ""},
+        {"DATABASE_URL": f"postgresql://app:{CANARY}@db:port/app", "DATABASE_PASSWORD_FILE": ""},
+        {"DATABASE_URL": f"postgresql://app:{CANARY}@db/app"},
+        {"REDIS_URL": f"redis://:{CANARY}@:x/"},
+        {"SENTRY_DSN": f"https://{CANARY}@host/none"},
+    ],
+)
+def test_a_bad_connection_string_is_refused_without_its_password(prod, environment):
+    commands = "flask wait-for-database --limit 0.1; flask db upgrade"
+    result = prod.once("migrate", "sh", "-c", commands, environment=environment)
+    assert result.returncode == 1
+    parsed(result.stdout)
+    assert "Traceback" not in result.stderr
+    assert CANARY not in result.stdout + result.stderr
+    assert CANARY not in prod.compose("logs", "--no-color", "db")
+
+
+def test_a_statement_that_fails_is_not_in_the_log_of_the_database(prod):
+    """psycopg2 writes values into statements, and PostgreSQL would log both those and the key that exists already."""
+    table = f"CREATE TABLE logged (token text PRIMARY KEY); INSERT INTO logged VALUES ('{CANARY}')"  # noqa: S608
+    psql = ("exec", "-T", "db", "psql", "-U", "app", "-c")
+    prod.compose(*psql, table)
+    try:
+        twice = run("docker", *prod.command, *psql, table.partition(";")[2], check=False)
+        assert "duplicate key" in twice.stderr
+        until(lambda: "duplicate key" in prod.compose("logs", "db"), within=5)
+        assert CANARY not in prod.compose("logs", "db")
+    finally:
+        prod.compose(*psql, "DROP TABLE logged")
+
+
+def recipes(kind):
+    """The blocks of this language in docs/operations.md."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", Path("docs/operations.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def with_recipe(prod, tmp_path, word):
+    """The production stack with the compose file of docs/operations.md that has this word."""
+    (text,) = [recipe for recipe in recipes("yaml") if word in recipe]
+    file = tmp_path / "compose.recipe.yaml"
+    file.write_text(text)
+    return Stack(prod.name, (*prod.files, str(file)), prod.environment), file
+
+
+def test_the_recipe_for_one_request_finds_what_both_logged(prod, probe):
+    answer = prod.site.get("/boom")
+    request_id = answer.headers["X-Request-ID"]
+    logged(lambda: prod.logs("nginx"), request_id=request_id)
+    (command,) = [recipe for recipe in recipes("sh") if "jq" in recipe]
+    lines, filtered = command.split("|", 1)
+    assert lines.split()[:3] == ["docker", "compose", "-f"]
+    text = f"{prod.logs('nginx')}{docker('logs', probe.address)}\n"  # `compose logs` would leave the probe out
+    found = run("sh", "-c", filtered.replace("REQUEST_ID", request_id), stdin=text).stdout.splitlines()
+    loggers = [line.split(" ")[1] for line in found if line.startswith("2")]  # the others are the stack
+    assert loggers == ["nginx.access", "app"]
+
+
+def test_the_recipe_for_a_log_file_writes_the_same_lines_to_a_volume(prod, tmp_path):
+    stack, _ = with_recipe(prod, tmp_path, "LOG_FILE")
+    read = "flask wait-for-database && cat $LOG_FILE"
+    result = stack.once("app", "sh", "-c", read)
+    lines = result.stdout.splitlines()
+    assert lines
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :], "stdout, and then the file"
+    parsed(result.stdout)
+
+
+def test_a_log_file_without_a_volume_is_a_fault_of_its_setting(prod):
+    result = prod.once("app", environment={"LOG_FILE": "/var/log/app/app.log"})
+    assert result.returncode != 0
+    assert "LOG_FILE: expected a file that can be written (Read-only file system)" in result.stderr
+
+
+def test_the_recipe_for_syslog_sends_the_lines_there(prod, tmp_path):
+    """Received here, from the Docker engine."""
+    here = prod.address_of(socket.gethostname(), "edge")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("", 0))
+        server.settimeout(15)
+        stack, file = with_recipe(prod, tmp_path, "syslog")
+        address = f"udp://{here}:{server.getsockname()[1]}"
+        file.write_text(re.sub(r"udp://[\w.:]+", address, file.read_text()))
+        assert stack.once("app", "flask", "wait-for-database").returncode == 0
+        received = server.recv(65536).decode()
+    assert "app" in received.partition("{")[0]
+    assert parsed("{" + received.partition("{")[2])
+    services = json.loads(stack.compose("config", "--format", "json"))["services"]
+    assert {service["logging"]["driver"] for service in services.values()} == {"syslog"}
