@@ -1,12 +1,21 @@
 """The Flask app. create_app() is its table of contents."""
 
-from flask import Flask
-from werkzeug.utils import import_string
+from typing import TYPE_CHECKING
 
-from app import auth, cache, config, csrf, database, errors, health, log, openapi, proxy, status, uploads, validation
+from app import config
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
+    # Not before: beat imports parts of this package, and would pay for the others with its memory.
+    from flask import Flask
+    from werkzeug.utils import import_string
+
+    from app import auth, background, cache, csrf, database, errors, health, log, mail, openapi, proxy, status, uploads
+    from app import validation
+
     app = Flask(__name__)
     app.config.from_object(settings or config.load())
 
@@ -19,12 +28,15 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     uploads.init_app(app)
     openapi.init_app(app)
     auth.init_app(app)
+    background.init_app(app)
+    mail.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]
     app.register_blueprint(health.blueprint)
     app.register_blueprint(status.blueprint)
-    # The demo. To be rid of it delete this line and the folder app/notes; README says what of its table.
+    # The demo. To be rid of a part delete its line and its folder; README says what of its table.
     import_string("app.notes:init_app")(app)
+    import_string("app.reports:init_app")(app)
 
     proxy.init_app(app)
     return app

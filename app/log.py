@@ -26,11 +26,16 @@ def request_id() -> str:
     return g.request_id
 
 
+def known_request_id() -> str | None:
+    """The same in a task, which has the id of the request that queued it; None where there is neither."""
+    return request_id() if has_request_context() or (g and "request_id" in g) else None
+
+
 def return_request_id(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
     return response
 
 
 def add_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = request_id() if has_request_context() else "-"
+    record.request_id = known_request_id() or "-"
     return True

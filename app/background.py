@@ -1,0 +1,79 @@
+"""Tasks in the app: each has its context, and the request id of whoever queued it.
+
+A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
+"""
+
+import gc
+from typing import Any
+
+import celery
+from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_before_create_process, worker_process_init
+from celery.utils.time import get_exponential_backoff_interval
+from flask import Flask, Response, current_app, g
+from werkzeug.exceptions import ServiceUnavailable
+
+from app.errors import answer
+from app.extensions import db
+from app.log import known_request_id
+from app.queue import HEARTBEAT, QUEUE_GONE, make_queue
+
+
+class Task(celery.Task):
+    max_retries = 3
+    default_retry_delay = 5  # seconds
+
+    def apply_async(self, *args: Any, headers: dict | None = None, **options: Any) -> Any:
+        headers = {"request_id": known_request_id()} | (headers or {})
+        # Celery would log the arguments, and they may be private.
+        options = {"argsrepr": "...", "kwargsrepr": "..."} | options
+        return super().apply_async(*args, headers=headers, **options)
+
+    def backoff(self) -> int:
+        """Seconds until the next try: below 1, 2, 4, ..., one time limit; at random, so that not all come at once."""
+        limit = current_app.config["TASK_TIME_LIMIT"]
+        return get_exponential_backoff_interval(1, self.request.retries, maximum=limit, full_jitter=True)
+
+
+def init_app(app: Flask) -> None:
+    queue = make_queue(app, task_cls=Task)
+    queue.set_default()
+    queue.flask = app
+    app.extensions["celery"] = queue
+    app.register_error_handler(QUEUE_GONE, queue_gone)
+
+
+def queue_gone(error: Exception) -> Response:
+    current_app.logger.error("The queue is away: %s", error)
+    return answer(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
+
+
+@task_prerun.connect
+def enter_app(task: Task, **_: Any) -> None:
+    task.request.app_context = task.app.flask.app_context()
+    task.request.app_context.push()
+    g.request_id = (task.request.headers or {}).get("request_id") or task.request.id
+
+
+@task_postrun.connect
+def leave_app(task: Task, **_: Any) -> None:
+    task.request.app_context.pop()
+
+
+@heartbeat_sent.connect
+def touch_heartbeat(**_: Any) -> None:
+    """The worker's main loop runs, and has a connection to Redis."""
+    HEARTBEAT.touch()
+
+
+@worker_before_create_process.connect
+def share_memory(**_: Any) -> None:
+    """What is loaded is not looked at by the garbage collector any more, which would copy it into each process."""
+    gc.collect()
+    gc.freeze()
+
+
+@worker_process_init.connect
+def forget_connections(**_: Any) -> None:
+    """Those that the first process has open are not for its children."""
+    with celery.current_app.flask.app_context():
+        db.engine.dispose(close=False)
