@@ -112,6 +112,8 @@ class BaseConfig:
         if bool(self.MAIL_USERNAME) != bool(self.MAIL_PASSWORD):
             missing = "MAIL_PASSWORD" if self.MAIL_USERNAME else "MAIL_USERNAME"
             faults[missing] = "expected MAIL_USERNAME and MAIL_PASSWORD together, it is not set"
+        if self.MAIL_PORT and self.MAIL_PORT > 65535:
+            faults["MAIL_PORT"] = "expected a port, at most 65535"
         if "@" not in parseaddr(self.MAIL_DEFAULT_SENDER)[1]:
             faults["MAIL_DEFAULT_SENDER"] = "expected an address, such as Flagstone <noreply@example.com>"
         return faults

@@ -3,6 +3,7 @@
 import logging
 import smtplib
 import ssl
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
@@ -34,7 +35,10 @@ def send_mail(to: str, subject: str, text: str) -> None:
 def compose(to: str, subject: str, text: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = current_app.config["MAIL_DEFAULT_SENDER"]
-    message["To"] = Address(addr_spec=to)
+    try:
+        message["To"] = Address(addr_spec=to)
+    except MessageError, ValueError, IndexError:  # whichever its parser stumbles over
+        raise ValueError("expected one mail address, such as you@example.com") from None
     message["Subject"] = subject  # EmailMessage refuses line breaks, with which a header could be smuggled in
     message["Date"] = formatdate(usegmt=True)
     message["Auto-Submitted"] = "auto-generated"  # no out-of-office answers

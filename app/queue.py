@@ -33,7 +33,7 @@ def make_queue(app: Flask, **options: Any) -> Celery:
             "visibility_timeout": 3 * limit,
             "unacked_restore_throttle": 1,  # look every 10 seconds, not every 100
             "health_check_interval": 10,
-            "socket_timeout": max(2 * app.config["REDIS_TIMEOUT"], 1),
+            "socket_timeout": app.config["REDIS_TIMEOUT"],
             "socket_connect_timeout": app.config["REDIS_TIMEOUT"],
             **ONCE_MORE,
         },
