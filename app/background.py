@@ -3,11 +3,10 @@
 A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
 """
 
-import gc
 from typing import Any
 
 import celery
-from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_before_create_process, worker_process_init
+from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_process_init
 from celery.utils.time import get_exponential_backoff_interval
 from flask import Flask, Response, current_app, g
 from werkzeug.exceptions import ServiceUnavailable
@@ -63,13 +62,6 @@ def leave_app(task: Task, **_: Any) -> None:
 def touch_heartbeat(**_: Any) -> None:
     """The worker's main loop runs, and has a connection to Redis."""
     HEARTBEAT.touch()
-
-
-@worker_before_create_process.connect
-def share_memory(**_: Any) -> None:
-    """What is loaded is not looked at by the garbage collector any more, which would copy it into each process."""
-    gc.collect()
-    gc.freeze()
 
 
 @worker_process_init.connect

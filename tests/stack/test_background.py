@@ -29,13 +29,13 @@ def await_progress(stack, status, percent, within=20):
     return until(seen, within=within)
 
 
-def await_done(stack, status, within=30):
-    def done():
+def await_done(stack, status, within=30, state="done"):
+    def finished():
         report = stack.site.get(status).json
-        assert report["state"] == "done", report
+        assert report["state"] == state, report
         return report
 
-    return until(done, within=within)
+    return until(finished, within=within)
 
 
 def signal_all(stack, name, *services, only=lambda pid, first: True):
@@ -119,7 +119,7 @@ def test_killing_the_worker_in_mid_job_loses_no_job(prod):
 def test_a_job_that_takes_too_long_is_stopped_and_says_so(prod):
     with settings(prod, TASK_TIME_LIMIT=2, REPORT_STEP_SECONDS=1):
         status = order(prod)
-        until(lambda: prod.site.get(status).json["state"] == "failed", within=20)
+        await_done(prod, status, within=20, state="failed")
 
 
 def test_a_stop_of_the_worker_finishes_the_job_in_hand(prod):

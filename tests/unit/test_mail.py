@@ -93,7 +93,7 @@ def test_a_server_that_is_down_is_tried_again_and_the_log_has_no_address(make_ap
     ],
 )
 def test_no_header_can_be_smuggled_in(app, to, subject):
-    with app.app_context(), pytest.raises(ValueError, match="address|linefeed"):
+    with app.app_context(), pytest.raises(ValueError, match=r"address|linefeed"):
         send_mail(to, subject, "Text")
 
 
