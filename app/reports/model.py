@@ -5,15 +5,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import abort, url_for
-from sqlalchemy import BigInteger, DateTime, Integer, String, Text, Uuid
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import DateTime, String, Text, Uuid
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.auth.model import User
 from app.extensions import db
 
 
 class Report(db.Model):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
-    user_id: Mapped[int | None] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), index=True)
+    user_id: Mapped[int] = mapped_column(db.ForeignKey("user.id"), index=True)
+    user: Mapped[User] = relationship()
     state: Mapped[str] = mapped_column(String(10), default="queued")  # then running; in the end done or failed
     progress: Mapped[int] = mapped_column(default=0)  # percent
     content: Mapped[str | None] = mapped_column(Text, deferred=True)
@@ -32,10 +34,13 @@ class Report(db.Model):
         return {"id": self.id, "state": self.state, "progress": self.progress, "download": download}
 
 
-def list_reports() -> list[Report]:
-    """The latest ones."""
-    return list(db.session.scalars(db.select(Report).order_by(Report.created_at.desc()).limit(20)))
+def list_reports(user: User) -> list[Report]:
+    """The user's latest ones."""
+    own = db.select(Report).filter_by(user_id=user.id)
+    return list(db.session.scalars(own.order_by(Report.created_at.desc()).limit(20)))
 
 
-def get_report(report_id: UUID) -> Report:
-    return db.session.get(Report, report_id) or abort(404, "There is no such report.")
+def get_report(user: User, report_id: UUID) -> Report:
+    """A report is its owner's only; to others it does not exist."""
+    own = db.select(Report).filter_by(user_id=user.id, id=report_id)
+    return db.session.scalar(own) or abort(404, "There is no such report.")

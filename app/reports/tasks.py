@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,13 @@ from uuid import UUID
 from celery import current_app as queue
 from celery import shared_task
 from celery.signals import task_failure
-from flask import current_app
+from flask import current_app, url_for
 
+from app.auth.model import User
 from app.background import Task
 from app.database import DATABASE_GONE
 from app.extensions import db
+from app.mail import send_mail
 from app.notes.model import Note
 from app.queue import QUEUE_GONE
 from app.reports.model import Report
@@ -22,13 +25,13 @@ from app.reports.model import Report
 STEPS = 10
 
 
-def order_report() -> Report:
+def order_report(user: User) -> Report:
     """A new report, on its way to the worker. Raises QUEUE_GONE, and then there is none."""
-    report = Report()
+    report = Report(user_id=user.id)
     db.session.add(report)
     db.session.commit()  # before the worker looks for it
     try:
-        write_report.delay(str(report.id))
+        write_report.delay(str(report.id), url_for("reports.index", _external=True))
     except QUEUE_GONE:
         db.session.delete(report)
         db.session.commit()
@@ -37,7 +40,7 @@ def order_report() -> Report:
 
 
 @shared_task(bind=True, max_retries=5)
-def write_report(self: Task, report_id: str) -> None:
+def write_report(self: Task, report_id: str, page: str) -> None:
     report = db.session.get(Report, UUID(report_id))
     if report is None or report.finished:  # deleted meanwhile, or delivered twice
         return
@@ -45,8 +48,11 @@ def write_report(self: Task, report_id: str) -> None:
     try:
         report.content = write_csv(report)
         report.finish("done")
+        with suppress(ValueError):  # an address that mail cannot reach
+            # Before the commit: twice rather than never.
+            send_mail(report.user.email, "Your report is done", f"It can be downloaded at {page}\n")
         db.session.commit()
-    except DATABASE_GONE as error:
+    except (*DATABASE_GONE, QUEUE_GONE) as error:
         raise self.retry(exc=error, countdown=self.backoff()) from None
 
 

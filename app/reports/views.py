@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from app.auth.current import current_user, login_required
 from app.reports.model import list_reports
 from app.reports.tasks import order_report
 
@@ -10,11 +11,13 @@ blueprint = Blueprint("reports", __name__, url_prefix="/reports", template_folde
 
 
 @blueprint.get("")
+@login_required
 def index() -> ResponseReturnValue:
-    return render_template("reports/index.html", reports=list_reports())
+    return render_template("reports/index.html", reports=list_reports(current_user()))
 
 
 @blueprint.post("")
+@login_required
 def create() -> ResponseReturnValue:
-    order_report()
+    order_report(current_user())
     return redirect(url_for(".index"), 303)

@@ -52,14 +52,16 @@ def signal_all(stack, name, *services, only=lambda pid, first: True):
 
 @contextmanager
 def settings(stack, **changed):
-    """The worker with other settings, as an operator would set them."""
+    """Both who queue and who work with other settings, as an operator would set them."""
     lines = "".join(f"{name}={value}\n" for name, value in changed.items())
     try:
         with edited(".env", "## The site", f"{lines}## The site"):
-            stack.compose("up", "--detach", "--wait", "--no-deps", "worker")
+            stack.compose("up", "--detach", "--wait", "--no-deps", "app", "worker")
+        stack.await_health("ok")
         yield
     finally:
         stack.compose("up", "--detach", "--wait")
+        stack.await_health("ok")
 
 
 def sql(stack, statement):
@@ -81,6 +83,15 @@ def test_one_that_is_not_done_is_no_download(prod):
     status = order(prod)
     assert prod.site.get(f"{status}/download").status == 409
     await_done(prod, status)
+
+
+def test_a_report_is_its_owners_only(prod):
+    status = order(prod)
+    await_done(prod, status)
+    other = prod.stranger.sign_up("other@example.test")
+    for path in (status, f"{status}/download"):
+        assert [site.get(path).status for site in (prod.site, other, prod.stranger)] == [200, 404, 401]
+    assert prod.stranger.request("POST", "/api/reports").status == 401
 
 
 def test_the_page_has_no_inline_script(stack):

@@ -76,6 +76,14 @@ def test_mail_leaves_by_the_worker_over_verified_tls_with_a_password_from_a_file
         assert "you@example.com" not in said()
 
 
+def test_the_owner_of_a_report_is_told_where_it_is(prod, worker, pair):
+    with serve(pair) as mailbox, worker():
+        answer = prod.site.request("POST", "/api/reports")
+        until(lambda: mailbox.messages, within=30, what="a mail")
+    assert "To: tests@example.test" in mailbox.texts()[0]
+    assert answer.headers["Location"].replace("/api/reports/" + answer.json["id"], "/reports") in mailbox.texts()[0]
+
+
 def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod, worker, pair):
     with worker() as said:
         send(prod)

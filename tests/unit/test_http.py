@@ -140,7 +140,7 @@ def test_the_site_itself_and_programs_can_write(client, headers):
 
 
 def test_the_app_stands_without_the_demo(make_app, monkeypatch):
-    monkeypatch.setattr("app.import_string", lambda _: lambda app: None)
+    monkeypatch.setattr("werkzeug.utils.import_string", lambda _: lambda app: None)
     client = make_app().test_client()
     assert "Notes" not in client.get("/").text
     assert client.get("/notes").status_code == 404

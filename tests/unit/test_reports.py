@@ -13,11 +13,18 @@ from app.queue import with_password
 from app.reports import tasks
 from app.reports.model import Report
 from tests.shell import run
+from tests.unit.conftest import sign_up
 
 
 @pytest.fixture
 def app(make_app):
     return make_app(REPORT_STEP_SECONDS="0")
+
+
+@pytest.fixture
+def client(user):
+    """Signed in, as whoever orders has to be."""
+    return user
 
 
 def order(client):
@@ -62,7 +69,7 @@ def test_a_spreadsheet_runs_nothing_that_is_in_a_report(client, start):
 
 def test_one_that_is_not_done_cannot_be_downloaded(app, client):
     with app.app_context():
-        db.session.add(report := Report())
+        db.session.add(report := Report(user_id=1))
         db.session.commit()
         path = f"/api/reports/{report.id}"
     assert client.get(path).json == {"id": path.split("/")[-1], "state": "queued", "progress": 0, "download": None}
@@ -108,8 +115,8 @@ def test_a_job_that_is_delivered_twice_is_done_once(app, client, monkeypatch):
     report_id = path.rpartition("/")[2]
     monkeypatch.setattr(tasks, "write_csv", None)
     with app.app_context():
-        tasks.write_report.delay(report_id)
-        tasks.write_report.delay(str(uuid.uuid4()))  # and one whose report is gone
+        tasks.write_report.delay(report_id, "")
+        tasks.write_report.delay(str(uuid.uuid4()), "")  # and one whose report is gone
     assert client.get(path).json["state"] == "done"
 
 
@@ -117,7 +124,9 @@ def test_a_report_is_deleted_when_it_expires(make_app):
     app = make_app(REPORT_EXPIRES="3600")
     with app.app_context():
         now = datetime.now(UTC)
-        db.session.add_all(Report(progress=age, created_at=now - timedelta(minutes=age)) for age in (1, 59, 61, 99))
+        db.session.add_all(
+            Report(user_id=1, progress=age, created_at=now - timedelta(minutes=age)) for age in (1, 59, 61, 99)
+        )
         db.session.commit()
         tasks.delete_expired.delay()
         assert {report.progress for report in db.session.scalars(db.select(Report))} == {1, 59}
@@ -138,7 +147,7 @@ def test_a_script_of_another_site_cannot_order(client):
 
 def test_when_the_queue_is_away_it_is_a_503_and_nothing_is_left(make_app):
     app = make_app(REDIS_URL="redis://127.0.0.1:1", REDIS_PASSWORD="hunter2")
-    answer = app.test_client().post("/api/reports")
+    answer = sign_up(app.test_client()).post("/api/reports")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "hunter2" not in answer.text
     with app.app_context():
@@ -181,3 +190,38 @@ def test_a_queue_by_tls_verifies_the_server(make_app):
 
 def test_only_json_is_read_from_the_queue(app):
     assert app.extensions["celery"].conf.accept_content == ["json"]
+
+
+def test_a_report_is_its_owners_only(app, client):
+    path = order(client).json["status"]
+    other = sign_up(app.test_client(), email="other@example.test")
+    for url in (path, f"{path}/download"):
+        assert client.get(url).status_code == 200
+        assert other.get(url).status_code == 404
+        assert app.test_client().get(url).status_code == 401
+    assert "/download" in client.get("/reports").text
+    assert "/download" not in other.get("/reports").text
+
+
+def test_a_stranger_orders_nothing(app):
+    stranger = app.test_client()
+    assert stranger.post("/api/reports").status_code == 401
+    assert stranger.get("/reports").headers["Location"].startswith("/login")
+    assert stranger.post("/reports").headers["Location"].startswith("/login")
+    with app.app_context():
+        assert not db.session.scalars(db.select(Report)).all()
+
+
+def test_the_owner_gets_a_mail_with_the_address_of_the_page(client, monkeypatch):
+    sent = []
+    monkeypatch.setattr(tasks, "send_mail", lambda *mail: sent.append(mail))
+    order(client)
+    ((to, subject, text),) = sent
+    assert to == "user@example.test"
+    assert "done" in subject
+    assert "http://localhost/reports" in text
+
+
+def test_an_owner_whom_no_mail_reaches_still_gets_the_report(app):
+    odd = sign_up(app.test_client(), email="a,b@example.test")
+    assert odd.get(order(odd).json["status"]).json["state"] == "done"

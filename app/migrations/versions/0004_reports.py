@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -13,7 +13,13 @@ def upgrade() -> None:
     op.create_table(
         "report",
         sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), index=True),
+        sa.Column(
+            "user_id",
+            sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+            sa.ForeignKey("user.id"),
+            nullable=False,
+            index=True,
+        ),
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("progress", sa.Integer, nullable=False),
         sa.Column("content", sa.Text),
