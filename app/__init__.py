@@ -5,6 +5,7 @@ from werkzeug.utils import import_string
 
 from app import (
     auth,
+    background,
     cache,
     config,
     cors,
@@ -14,6 +15,7 @@ from app import (
     health,
     https,
     log,
+    mail,
     metrics,
     openapi,
     proxy,
@@ -46,12 +48,15 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     openapi.init_app(app)
     metrics.init_app(app)
     auth.init_app(app)
+    background.init_app(app)
+    mail.init_app(app)
 
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]
     app.register_blueprint(health.blueprint)
     app.register_blueprint(status.blueprint)
-    # The demo. To be rid of it delete this line and the folder app/notes; README says what of its table.
+    # The demo. To be rid of a part delete its line and its folder; README says what of its table.
     import_string("app.notes:init_app")(app)
+    import_string("app.reports:init_app")(app)
 
     proxy.init_app(app)
     return app

@@ -1,6 +1,7 @@
 """A cache that may be lost: while Redis is away everything is a miss, and no request waits for it."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from flask import Config, Flask, current_app
 from flask_caching.backends.rediscache import RedisCache
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from app.extensions import cache
@@ -71,7 +73,9 @@ def or_miss(method: Callable[..., Any], miss: Callable[..., Any]) -> Callable[..
     def forgiving(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not self.lost:
             try:
-                return method(self, *args, **kwargs)
+                answer = method(self, *args, **kwargs)
+                if not self.lost:
+                    return answer
             except REDIS_GONE as error:
                 self.lose(error)
         return miss(*args)
@@ -90,12 +94,24 @@ class ForgivingRedisCache(RedisCache):
 
     @classmethod
     def factory(cls, app: Flask, config: dict, args: list, kwargs: dict) -> Self:
-        return cls(app.extensions["redis"], key_prefix="app:", **kwargs)
+        forgiving = cls(app.extensions["redis"], key_prefix="app:", **kwargs)
+        app.extensions["redis"].connection_pool.connection_kwargs["redis_connect_func"] = forgiving.greet
+        return forgiving
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.lost = False
         self.lock = threading.Lock()
+        self.run_id = None
+
+    def greet(self, connection: AbstractConnection) -> None:
+        """Each new connection. A restarted Redis has kept its data, of before what it missed, so it counts as lost."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        run_id = re.findall(r"run_id:(\w+)", str(connection.read_response()))
+        if self.run_id not in (None, run_id):
+            self.lose(RedisError("it has restarted"))
+        self.run_id = run_id
 
     def lose(self, error: Exception) -> None:
         with self.lock:

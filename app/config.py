@@ -10,6 +10,7 @@ has patched anything.
 import os
 import re
 from collections.abc import Callable, Mapping
+from email.utils import parseaddr
 from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
@@ -78,6 +79,20 @@ class BaseConfig:
     JWT_ACCESS_TOKEN_EXPIRES: int = 15 * 60  # seconds
     JWT_REFRESH_TOKEN_EXPIRES: int = 30 * 24 * 3600  # seconds
 
+    WORKER_PROCESSES: int = 1  # tasks that one worker works on at once
+    TASK_TIME_LIMIT: int = 60  # seconds until a task is killed; one of a worker that died comes back after three times
+    REPORT_EXPIRES: int = 7 * 24 * 3600  # seconds that a report is kept
+    REPORT_STEP_SECONDS: float = 0.3  # a pause after each tenth, so that the demo has a progress to show
+
+    MAIL_SERVER: str | None = None  # not set: mail goes to the log, its text only in development
+    MAIL_PORT: int | None = None  # not set: 465 with MAIL_USE_SSL, 587 with MAIL_USE_TLS, else 25
+    MAIL_USE_TLS: bool = False  # STARTTLS, required
+    MAIL_USE_SSL: bool = False  # TLS from the first byte
+    MAIL_USERNAME: str | None = None
+    MAIL_PASSWORD: str | None = None
+    MAIL_DEFAULT_SENDER: str = "Flagstone <noreply@localhost>"
+    MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
+
     SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False
     # A client sees the error page in every environment; the traceback goes to the log.
@@ -110,6 +125,19 @@ class BaseConfig:
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:
             faults["SENTRY_TRACES_SAMPLE_RATE"] = "expected a number from 0 to 1"
+        if not self.TASK_TIME_LIMIT:
+            faults["TASK_TIME_LIMIT"] = "expected a number of seconds, 1 or more"
+        if self.MAIL_USE_TLS and self.MAIL_USE_SSL:
+            faults["MAIL_USE_SSL"] = "expected either MAIL_USE_TLS or MAIL_USE_SSL, both are on"
+        elif self.MAIL_USERNAME and not (self.MAIL_USE_TLS or self.MAIL_USE_SSL):
+            faults["MAIL_USE_TLS"] = "expected MAIL_USE_TLS or MAIL_USE_SSL, a password does not travel in the clear"
+        if bool(self.MAIL_USERNAME) != bool(self.MAIL_PASSWORD):
+            missing = "MAIL_PASSWORD" if self.MAIL_USERNAME else "MAIL_USERNAME"
+            faults[missing] = "expected MAIL_USERNAME and MAIL_PASSWORD together, it is not set"
+        if self.MAIL_PORT and self.MAIL_PORT > 65535:
+            faults["MAIL_PORT"] = "expected a port, at most 65535"
+        if "@" not in parseaddr(self.MAIL_DEFAULT_SENDER)[1]:
+            faults["MAIL_DEFAULT_SENDER"] = "expected an address, such as Flagstone <noreply@example.com>"
         return faults
 
 

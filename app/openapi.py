@@ -24,6 +24,7 @@ ERROR = {
     },
 }
 EVERYWHERE = {429: "Too many requests", 503: "Not available now"}
+EMPTY = {"application/json": {"schema": {"type": "object", "additionalProperties": False}}}
 SIGNED_IN = [{"session": []}, {"token": []}]
 TOKEN = [{"token": []}]
 
@@ -38,11 +39,17 @@ def describe(app: Flask, paths: dict[str, dict[str, Any]]) -> None:
 
 
 def operation(
-    summary: str, answers: dict[int, Any], *errors: int, body: Any = None, security: Any = (), parameters: Any = ()
+    summary: str,
+    answers: dict[int, Any],
+    *errors: int,
+    body: Any = None,
+    security: Any = (),
+    parameters: Any = (),
+    media: str = "application/json",
 ) -> dict[str, Any]:
-    """One method of one path. `answers` has the JSON schema of each good status, `errors` the other ones."""
+    """One method of one path. `answers` has the schema of each good status, `errors` the other ones."""
     responses = {
-        status: {"description": "Done"} | ({"content": {"application/json": {"schema": schema}}} if schema else {})
+        status: {"description": "Done"} | ({"content": {media: {"schema": schema}}} if schema else {})
         for status, schema in answers.items()
     }
     for status in (*errors, *EVERYWHERE):
@@ -50,7 +57,7 @@ def operation(
         responses[status] = {"description": text, "content": {"application/json": {"schema": ERROR}}}
     described = {"summary": summary, "responses": responses, "parameters": list(parameters), "security": list(security)}
     if body:
-        described["requestBody"] = {"required": True, "content": body}
+        described["requestBody"] = {"required": body is not EMPTY, "content": body}
     return described
 
 

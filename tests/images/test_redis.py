@@ -1,6 +1,7 @@
 """What the redis service relies on."""
 
-from tests.images.container import HARDENED, once, settings, shell, started, version
+from tests.images.container import HARDENED, new_name, once, settings, shell, started, version
+from tests.shell import docker
 from tests.wait import until
 
 
@@ -38,3 +39,17 @@ def test_the_data_directory_belongs_to_redis():
 def test_another_command_is_left_alone():
     assert shell("redis", "id redis").startswith("uid=999(redis) gid=999(redis)")
     assert once("redis", "id", "-u").stdout.strip() == "0"
+
+
+def test_a_new_volume_belongs_to_it_and_keeps_what_was_written_over_a_crash():
+    name = new_name()
+    options = ("--user=999:999", *HARDENED, f"--volume={name}:/data")
+    command = ("redis-server", "--save", "", "--appendonly", "yes")
+    try:
+        with started("redis", *command, options=options) as redis:
+            until(lambda: redis.exec("redis-cli", "lpush", "queue", "job") == "1", within=10)
+            docker("kill", redis.name)
+        with started("redis", *command, options=options) as redis:
+            until(lambda: redis.exec("redis-cli", "lrange", "queue", "0", "-1") == "job", within=10)
+    finally:
+        docker("volume", "rm", "--force", name)

@@ -75,7 +75,7 @@ def test_a_restart_of_the_database_costs_no_request_after_it(stack):
     assert statuses == [201] * 10
 
 
-@pytest.mark.parametrize("service", ["nginx", "app", "db", "redis", "certbot"])
+@pytest.mark.parametrize("service", ["nginx", "app", "worker", "beat", "db", "redis", "certbot"])
 def test_a_health_check_passes_beside_its_service_and_fails_without_it(prod, service):
     """The same command that Docker runs: in the container, and in one of the same service where nothing else runs."""
     test = prod.inspect(service)["Config"]["Healthcheck"]["Test"]

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from app.config import BaseConfig
 from tests.shell import docker
 
-UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "db": 999, "redis": 999, "certbot": 101}
+UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "worker": 10001, "beat": 10001}
+UIDS |= {"db": 999, "redis": 999, "certbot": 101}
 PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp", "8443/udp"}}
 NETWORKS = {
     "nginx": {"edge", "web"},
     "app": {"web", "data"},
     "migrate": {"web", "data"},
+    "worker": {"web", "data"},
+    "beat": {"data"},
     "db": {"data"},
     "redis": {"data"},
     "certbot": {"edge"},
@@ -61,6 +65,7 @@ def test_containers_have_longer_to_stop_than_their_drain_takes(stack):
     graceful = int(re.search(r"^graceful_timeout = (\d+)", Path("app/gunicorn.conf.py").read_text(), re.MULTILINE)[1])
     read = int(re.search(r"proxy_read_timeout (\d+)s", Path("nginx/site/proxy.conf").read_text())[1])
     assert stack.inspect("app")["Config"]["StopTimeout"] > graceful
+    assert stack.inspect("worker")["Config"]["StopTimeout"] > BaseConfig.TASK_TIME_LIMIT
     assert stack.inspect("nginx")["Config"]["StopTimeout"] > read
 
 

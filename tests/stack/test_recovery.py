@@ -22,7 +22,7 @@ def test_a_recreated_app_is_found_at_its_new_address(stack):
         docker("rm", "--force", "--volumes", squatter)
 
 
-SERVICES = ["app", "nginx", "redis", "db", "certbot"]
+SERVICES = ["app", "worker", "beat", "nginx", "redis", "db", "certbot"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -53,7 +53,7 @@ def test_after_a_forced_recreation_the_site_is_back(prod, service):
 
 def test_a_restart_of_everything_at_once_comes_back(prod):
     prod.compose("restart", "--timeout", "10")
-    prod.await_healthy("nginx", "app", "db", "redis", "certbot")
+    prod.await_healthy(*SERVICES)
     prod.await_health("ok", within=40)
 
 

@@ -1,0 +1,60 @@
+"""A real SMTP server for the tests, which keeps what it is sent and who logged in."""
+
+from contextlib import contextmanager
+from socket import create_server
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from tests.shell import run
+
+
+class Mailbox:
+    def __init__(self):
+        self.messages, self.logins, self.secured = [], [], []
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name
+        self.messages.append(envelope)
+        self.secured.append(session.ssl is not None)
+        return "250 OK"
+
+    def authenticate(self, server, session, envelope, mechanism, login):
+        self.logins.append((login.login.decode(), login.password.decode()))
+        return AuthResult(success=self.logins[-1] == ("user", "hunter2"))
+
+    def texts(self):
+        return [envelope.content.decode() for envelope in self.messages]
+
+
+def certificate(folder, name):
+    """A self-signed one for `name`: the paths of the certificate and its key."""
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    subject = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "2")
+    run(*new, *subject, "-out", str(paths[0]), "-keyout", str(paths[1]))
+    paths[0].chmod(0o644)
+    return paths
+
+
+@contextmanager
+def mail_server(pair=None, host="127.0.0.1", port=None, login=False):
+    """Yields its Mailbox, with `port`. With a pair (certificate, key) it speaks STARTTLS and insists on it."""
+    context = None
+    if port is None:  # the controller calls its own port, so it has to know it
+        with create_server((host, 0)) as free:
+            port = free.getsockname()[1]
+    if pair:
+        context = SSLContext(PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+    mailbox = Mailbox()
+    options = {"tls_context": context, "require_starttls": bool(pair), "hostname": host, "port": port}
+    if login:
+        options |= {"authenticator": mailbox.authenticate, "auth_required": True, "auth_require_tls": bool(pair)}
+    controller = Controller(mailbox, **options)
+    controller.start()
+    mailbox.port = port
+    try:
+        yield mailbox
+    finally:
+        controller.stop()

@@ -1,0 +1,263 @@
+"""A job is done in the end, whatever dies meanwhile; and a request never waits for a queue that is away."""
+
+import csv
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.shell import docker, run
+from tests.stack.conftest import edited
+from tests.wait import until
+
+
+def order(stack):
+    """The path of the status of a new report."""
+    answer = stack.site.request("POST", "/api/reports")
+    assert answer.status == 202
+    assert answer.headers["Location"] == answer.json["status"]
+    return urlsplit(answer.json["status"]).path
+
+
+def await_progress(stack, status, percent, within=20):
+    def seen():
+        report = stack.site.get(status).json
+        assert report["progress"] >= percent, report
+        return report
+
+    return until(seen, within=within)
+
+
+def await_done(stack, status, within=30, state="done"):
+    def finished():
+        report = stack.site.get(status).json
+        assert report["state"] == state, report
+        return report
+
+    return until(finished, within=within)
+
+
+def signal_all(stack, name, *services, only=lambda pid, first: True):
+    """Send a signal from the host to the processes of the services' containers."""
+    pids = []
+    for service in services:
+        first = stack.inspect(service)["State"]["Pid"]
+        listed = docker("top", stack.container(service), "-eo", "pid").split()[1:]
+        pids += [pid for pid in listed if only(int(pid), first)]
+    assert pids
+    kill = f"kill -{name} {' '.join(pids)}"
+    docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "sh", "redis:8", "-c", kill)
+
+
+@contextmanager
+def settings(stack, **changed):
+    """Both who queue and who work with other settings, as an operator would set them."""
+    lines = "".join(f"{name}={value}\n" for name, value in changed.items())
+    try:
+        with edited(".env", "## The site", f"{lines}## The site"):
+            stack.compose("up", "--detach", "--wait", "--no-deps", "app", "worker")
+        stack.await_health("ok")
+        yield
+    finally:
+        stack.compose("up", "--detach", "--wait")
+        stack.await_health("ok")
+
+
+def sql(stack, statement):
+    return stack.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+
+
+def test_a_report_is_ordered_followed_and_downloaded(stack):
+    stack.site.post_json("/api/notes", {"title": "in the report"})
+    status = order(stack)
+    assert 0 < await_progress(stack, status, 10)["progress"] < 100
+    report = await_done(stack, status)
+    file = stack.site.get(report["download"])
+    assert (file.status, file.headers.get_content_type()) == (200, "text/csv")
+    assert file.headers.get_content_disposition() == "attachment"
+    assert "in the report" in [row["title"] for row in csv.DictReader(file.text.splitlines())]
+
+
+def test_one_that_is_not_done_is_no_download(prod):
+    status = order(prod)
+    assert prod.site.get(f"{status}/download").status == 409
+    await_done(prod, status)
+
+
+def test_a_report_is_its_owners_only(prod):
+    status = order(prod)
+    await_done(prod, status)
+    other = prod.stranger.sign_up("other@example.test")
+    for path in (status, f"{status}/download"):
+        assert [site.get(path).status for site in (prod.site, other, prod.stranger)] == [200, 404, 401]
+    assert prod.stranger.request("POST", "/api/reports").status == 401
+
+
+def test_the_page_has_no_inline_script(stack):
+    page = stack.site.get("/reports").text
+    assert page.count("<script") == page.count('<script type="module" src="/static/')
+    assert page.count("</script>") == 1
+    assert "style=" not in page
+    assert stack.site.get("/static/reports.js").status == 200
+
+
+def test_the_log_of_the_worker_has_the_id_of_the_request(stack):
+    answer = stack.site.request("POST", "/api/reports")
+    await_done(stack, urlsplit(answer.json["status"]).path)
+    said = [line for line in stack.compose("logs", "worker").splitlines() if answer.headers["X-Request-ID"] in line]
+    assert any("succeeded" in line for line in said)
+
+
+def test_a_job_whose_process_is_killed_is_tried_again(prod):
+    status = order(prod)
+    await_progress(prod, status, 30)
+    started = prod.inspect("worker")["State"]["StartedAt"]
+    signal_all(prod, "KILL", "worker", only=lambda pid, first: pid != first)
+    await_done(prod, status, within=40)
+    assert prod.inspect("worker")["State"]["StartedAt"] == started
+
+
+def test_killing_the_worker_in_mid_job_loses_no_job(prod):
+    with settings(prod, TASK_TIME_LIMIT=5):
+        status = order(prod)
+        await_progress(prod, status, 30)
+        signal_all(prod, "KILL", "worker")
+        assert prod.site.get(status).json["state"] == "running"
+        await_done(prod, status, within=60)
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_says_so(prod):
+    with settings(prod, TASK_TIME_LIMIT=2, REPORT_STEP_SECONDS=1):
+        status = order(prod)
+        await_done(prod, status, within=20, state="failed")
+
+
+def test_a_stop_of_the_worker_finishes_the_job_in_hand(prod):
+    status = order(prod)
+    await_progress(prod, status, 30)
+    try:
+        prod.compose("stop", "worker")
+        assert prod.site.get(status).json["state"] == "done"
+    finally:
+        prod.compose("up", "--detach", "--wait")
+
+
+def test_what_is_queued_survives_a_crash_of_redis(prod):
+    prod.compose("stop", "worker")
+    try:
+        status = order(prod)
+        signal_all(prod, "KILL", "redis")
+        prod.await_healthy("redis")
+        prod.await_health("ok")
+        assert prod.site.get(status).json["state"] == "queued"
+    finally:
+        prod.compose("up", "--detach", "--wait")
+    await_done(prod, status, within=40)
+
+
+def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(prod):
+    """It is in the file that the queue needs, and what it has missed cannot be known."""
+
+    def listed():
+        return {prod.site.get("/api/notes").text for _ in range(20)}  # by each process of the application
+
+    prod.site.post_json("/api/notes", {"title": "before the restart"})
+    assert "before the restart" in listed().pop()
+    sql(prod, "UPDATE note SET title = 'behind the back of the cache' WHERE title = 'before the restart'")
+    assert all("before the restart" in text for text in listed()), "it is cached"
+    prod.compose("restart", "redis")
+    prod.await_healthy("redis")
+    assert all("behind the back of the cache" in text for text in listed())
+    prod.await_health("ok")
+
+
+@pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
+def test_an_order_is_refused_in_time_while_the_queue_is_away_and_leaves_nothing(prod, lose, mend):
+    before = sql(prod, "SELECT count(*) FROM report")
+    prod.compose(lose, "redis")
+    try:
+        for _ in range(3):
+            started = time.monotonic()
+            answer = prod.site.request("POST", "/api/reports")
+            assert time.monotonic() - started < 3
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"]
+    finally:
+        prod.compose(mend, "redis")
+    assert sql(prod, "SELECT count(*) FROM report") == before
+    prod.await_health("ok")
+    await_done(prod, order(prod), within=60)
+
+
+def await_state(stack, state, within):
+    def seen():
+        states = {service: stack.inspect(service)["State"]["Health"]["Status"] for service in ("worker", "beat")}
+        assert set(states.values()) == {state}, states
+        return True
+
+    until(seen, within=within)
+
+
+def test_a_worker_or_beat_that_hangs_is_unhealthy(prod):
+    signal_all(prod, "STOP", "worker", "beat", only=lambda pid, first: pid == first)
+    try:
+        await_state(prod, "unhealthy", within=80)
+    finally:
+        signal_all(prod, "CONT", "worker", "beat")
+    await_state(prod, "healthy", within=30)
+
+
+def test_without_redis_both_are_unhealthy_and_with_it_healthy_again(prod):
+    started = [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")]
+    prod.compose("stop", "redis")
+    try:
+        await_state(prod, "unhealthy", within=90)
+    finally:
+        prod.compose("start", "redis")
+    await_state(prod, "healthy", within=60)
+    assert [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")] == started
+
+
+def test_expired_reports_are_deleted_by_the_clock(dev):
+    """Beat queues it and the worker does it; here every second."""
+    status = order(dev)
+    await_done(dev, status)
+    sql(dev, "UPDATE report SET created_at = created_at - interval '1 year'")
+    try:
+        with edited("app/beat.py", 'crontab(minute="*/10")', "1.0"):
+            dev.compose("restart", "beat")
+            until(lambda: dev.site.get(status).status == 404, within=20)
+    finally:
+        dev.compose("restart", "beat")
+
+
+@pytest.mark.parametrize("service", ["worker", "beat"])
+def test_a_wrong_setting_is_told_and_no_traceback(prod, service):
+    result = prod.once(service, environment={"TASK_TIME_LIMIT": "soon"})
+    assert result.returncode != 0
+    assert "TASK_TIME_LIMIT: expected a whole number" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_is_queued_is_never_evicted(prod):
+    """Only the cache has an expiry."""
+    prod.compose("stop", "worker")
+    try:
+        status = order(prod)
+        read = "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli ttl celery"
+        assert prod.compose("exec", "-T", "redis", "sh", "-c", read) == "-1"
+    finally:
+        prod.compose("up", "--detach", "--wait")
+    await_done(prod, status)
+
+
+def test_a_second_worker_shares_the_work(prod):
+    prod.compose("up", "--detach", "--wait", "--no-deps", "--scale", "worker=2", "worker")
+    try:
+        for status in [order(prod) for _ in range(4)]:
+            await_done(prod, status)
+        said = [run("docker", "logs", name).stderr for name in prod.compose("ps", "--quiet", "worker").split()]
+        assert all("succeeded" in log for log in said)
+    finally:
+        prod.compose("up", "--detach", "--wait", "--no-deps", "--scale", "worker=1", "worker")
