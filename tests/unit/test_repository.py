@@ -29,3 +29,18 @@ def test_gunicorn_keeps_connections_longer_than_nginx():
     nginx = int(re.search(r"^\s*keepalive_timeout (\d+)s;", upstream, re.MULTILINE)[1])
     gunicorn = int(re.search(r"^keepalive = (\d+)", Path("app/gunicorn.conf.py").read_text(), re.MULTILINE)[1])
     assert gunicorn > nginx
+
+
+def test_each_line_of_the_feature_list_has_its_tests():
+    section = Path("README.md").read_text().split("## What it does")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and line != "| | |"]
+    linked = [re.findall(r"\]\((tests/[a-z_/]+\.py)\)", line) for line in lines]
+    assert all(linked), "a line has no test"
+    for file in {file for files in linked for file in files}:
+        assert re.search(r"^def test_", Path(file).read_text(), re.MULTILINE), file
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").glob("*.md"), Path("offline/README.md")):
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import get_type_hints
 
-from app.config import BaseConfig
+from app.config import ENVIRONMENTS, BaseConfig
 
 # By the compose files, by secrets, or for a debugger only.
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
@@ -49,3 +49,32 @@ def test_the_defaults_shown_are_the_defaults():
             assert value == in_compose[name], name
         elif hasattr(BaseConfig, name):
             assert value == str(getattr(BaseConfig, name)), name
+
+
+def table_rows(heading):
+    """The cells of each row of the tables under a heading of docs/configuration.md, without their back-quotes."""
+    section = Path("docs/configuration.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \|(.*)\|$", section, re.MULTILINE)
+    return {name: [cell.strip().strip("`") for cell in rest.split("|")] for name, rest in rows}
+
+
+def test_the_page_on_configuration_has_the_settings_of_env_example_with_their_defaults():
+    shown = dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", Path(".env.example").read_text(), re.MULTILINE))
+    rows = table_rows("All of them")
+    assert [*rows] == [*shown]
+    assert {name: default for name, (default, _) in rows.items()} == shown | {"CSP": "this site only"}
+
+
+def test_the_page_on_configuration_says_who_reads_each():
+    for name, (_, readers) in table_rows("All of them").items():
+        assert ("app" in readers.split(", ")) == (name in get_type_hints(BaseConfig)), name
+        assert ("compose" in readers.split(", ")) == (name in read_by_compose() | {"COMPOSE_PROFILES"}), name
+
+
+def test_the_page_on_configuration_has_each_secret_and_what_differs_by_environment():
+    secrets = re.findall(r"file: \./secrets/(\w+)", Path("compose.prod.yaml").read_text())
+    assert [*table_rows("Secrets")] == secrets
+    for name, values in table_rows("What differs by environment").items():
+        for environment, value in zip(("Dev", "Test", "Production"), values, strict=True):
+            if value not in ("required", "refused", "an example", "SQLite", "made at the start", "session"):
+                assert str(getattr(ENVIRONMENTS[environment], name)) == value, (environment, name)
