@@ -178,5 +178,5 @@ def test_inside_the_network_they_are_read_without_nginx(prod):
 
 
 def test_they_can_be_switched_off(prod):
-    script = "from app import create_app; print(create_app().test_client().get('/metrics').status_code)"
+    script = "from app import create_app; print(create_app().test_client().get('/metrics', base_url='http://app').status_code)"
     assert prod.once("app", "python", "-c", script, environment={"METRICS": "off"}).stdout.strip() == "404"
