@@ -9,6 +9,7 @@ from app.auth.current import current_user, login_required
 from app.errors import InvalidInput
 from app.reports.model import get_report
 from app.reports.tasks import order_report
+from app.validation import read_body
 
 blueprint = Blueprint("reports_api", __name__, url_prefix="/api/reports")
 
@@ -17,7 +18,7 @@ blueprint = Blueprint("reports_api", __name__, url_prefix="/api/reports")
 @login_required
 def create() -> ResponseReturnValue:
     request.max_content_length = 1024
-    if request.get_data() and (fields := request.get_json()) != {}:
+    if request.get_data() and (fields := read_body()) != {}:
         raise InvalidInput(dict.fromkeys(fields, "unknown field") if isinstance(fields, dict) else {})
     report = order_report(current_user())
     status = url_for(".show", report_id=report.id, _external=True)

@@ -9,12 +9,13 @@ FIELDS = {
     "download": {"type": ["string", "null"], "description": "its address, when it is done"},
 }
 REPORT = {"type": "object", "required": [*FIELDS], "properties": FIELDS}
+ORDERED = REPORT | {"properties": FIELDS | {"status": {"type": "string", "format": "uri"}}}
 ID = [parameter("report_id", "path", {"type": "string", "format": "uuid"})]
 
 PATHS = {
     "/api/reports": {
         "post": operation(
-            "Order a report on all notes", {202: REPORT}, 400, 401, 413, 415, body=EMPTY, security=SIGNED_IN
+            "Order a report on all notes", {202: ORDERED}, 400, 401, 413, 415, body=EMPTY, security=SIGNED_IN
         )
     },
     "/api/reports/{report_id}": {

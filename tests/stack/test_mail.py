@@ -48,7 +48,7 @@ def worker(prod, network, pair):
         try:
             start = ("run", "--detach", "--no-deps", "--name", name, *options, "worker")
             prod.compose(*start, MAIL_PASSWORD_FILE=str(password))
-            yield lambda: run("docker", "logs", name).stderr
+            yield lambda: run("docker", "logs", name).stdout
         finally:
             docker("rm", "--force", name)
             prod.compose("up", "--detach", "--wait")

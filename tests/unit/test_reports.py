@@ -1,6 +1,7 @@
 import csv
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -53,7 +54,7 @@ def test_its_progress_can_be_seen_while_it_is_made(app, client, monkeypatch):
         with app.app_context():
             seen.append(db.session.scalars(db.select(Report)).one().progress)
 
-    monkeypatch.setattr(tasks.time, "sleep", look)
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(sleep=look))
     order(client)
     assert seen == list(range(0, 100, 10))
 
@@ -88,6 +89,7 @@ def test_one_that_does_not_exist_is_a_404(client, path):
         (b"[]", "application/json", 400),
         (b"{", "application/json", 400),
         (b"\xff", "application/json", 400),
+        (b"[" * 1000, "application/json", 400),
         (b"x=1", "text/plain", 415),
         (b"{}" + b" " * 2000, "application/json", 413),
     ],
