@@ -3,32 +3,34 @@
 from flask import Flask
 from werkzeug.utils import import_string
 
-from app import (
-    auth,
-    background,
-    cache,
-    config,
-    cors,
-    csrf,
-    database,
-    errors,
-    health,
-    https,
-    log,
-    mail,
-    metrics,
-    openapi,
-    proxy,
-    request_id,
-    sentry,
-    static_files,
-    status,
-    uploads,
-    validation,
-)
+from app import config
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
+    # Here, so that beat, which needs none of them, does without their memory.
+    from app import (
+        auth,
+        background,
+        cache,
+        cors,
+        csrf,
+        database,
+        errors,
+        health,
+        https,
+        log,
+        mail,
+        metrics,
+        openapi,
+        proxy,
+        request_id,
+        sentry,
+        static_files,
+        status,
+        uploads,
+        validation,
+    )
+
     app = Flask(__name__)
     settings = settings or config.load()
     app.config.from_object(settings)

@@ -14,7 +14,8 @@ from celery.signals import task_failure
 from flask import current_app, url_for
 
 from app.auth.model import User
-from app.background import QUEUE_GONE, Task
+from app.background import Task
+from app.broker import QUEUE_GONE
 from app.database import DATABASE_GONE
 from app.extensions import db
 from app.mail import send_mail

@@ -23,6 +23,8 @@ def test_a_file_comes_back_byte_by_byte_from_nginx_to_users_only(stack):
     assert sent.headers.get_content_type() == "image/png"
     assert sent.headers["Content-Disposition"] == "attachment; filename=a.png"
     assert sent.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert len(sent.headers.get_all("Content-Security-Policy")) == 1
+    assert "X-User" not in sent.headers
     assert "X-Accel-Redirect" not in sent.headers
     part = stack.site.get(path, headers={"Range": "bytes=0-7"})
     assert (part.status, part.body) == (206, PNG[:8]), "by nginx, which knows ranges"

@@ -1,4 +1,5 @@
 import csv
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -6,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from app.background import with_password
 from app.beat import SCHEDULE
+from app.broker import with_password
 from app.extensions import db
 from app.reports import tasks
 from app.reports.model import Report
 from app.request_id import request_id
+from tests.shell import run
 from tests.unit.conftest import sign_up
 
 
@@ -157,6 +159,11 @@ def test_when_the_queue_is_away_it_is_a_503_and_nothing_is_left(make_app):
 def test_what_beat_queues_is_a_task_that_the_worker_knows(app):
     for name, entry in SCHEDULE.items():
         assert entry["task"] in app.extensions["celery"].tasks, name
+
+
+def test_beat_loads_no_database():
+    """It would take twice the memory."""
+    assert run(sys.executable, "-c", "import sys, app.beat; print('sqlalchemy' in sys.modules)").stdout == "False\n"
 
 
 def test_the_request_id_is_that_of_the_request_that_queued_the_task(client, monkeypatch):

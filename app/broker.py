@@ -1,0 +1,69 @@
+"""The queue, in Redis, and how Celery uses it. What a task has done is in the database, so there is no result backend.
+
+Imports no Flask: beat needs none.
+"""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from celery import Celery
+from celery.signals import setup_logging
+from kombu.exceptions import OperationalError
+
+QUEUE_GONE = OperationalError
+# Its age is the health check of the worker and of beat.
+HEARTBEAT = Path("/tmp/heartbeat")  # noqa: S108 - the container's own tmpfs
+# Once more and at once: the connection may be from before a restart of Redis.
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+
+
+def make_queue(config: Mapping[str, Any], **options: Any) -> Celery:
+    url, limit = config["REDIS_URL"], config["TASK_TIME_LIMIT"]
+    queue = Celery("app", **options)
+    queue.conf.update(
+        broker_url=with_password(url, config["REDIS_PASSWORD"]) if url else "memory://",
+        broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if url and url.startswith("rediss:") else None,
+        broker_connection_timeout=config["REDIS_TIMEOUT"],
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # the worker waits for Redis for as long as it is away
+        broker_pool_limit=1000,  # never what a request waits for
+        broker_transport_options={
+            # Whoever has not acknowledged a message for so long is dead. Alive, it may wait for the time of a retry,
+            # then for a free process, and then work: each at most one limit.
+            "visibility_timeout": 3 * limit,
+            "unacked_restore_throttle": 1,  # look every 10 seconds, not every 100
+            "health_check_interval": 10,
+            "socket_timeout": config["REDIS_TIMEOUT"],
+            "socket_connect_timeout": config["REDIS_TIMEOUT"],
+            **ONCE_MORE,
+        },
+        task_publish_retry_policy=ONCE_MORE,
+        task_always_eager=not url,
+        task_ignore_result=True,
+        accept_content=["json"],  # nothing that could run code
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_retry_on_worker_lost=True,  # its process was killed: again, but not for ever
+        task_time_limit=limit,
+        task_soft_time_limit=0.9 * limit,  # an exception first, so that the task can clean up
+        worker_concurrency=config["WORKER_PROCESSES"],
+        worker_prefetch_multiplier=1,
+        worker_max_tasks_per_child=1000,
+        worker_enable_remote_control=False,
+        worker_redirect_stdouts=False,
+    )
+    return queue
+
+
+def with_password(url: str, password: str | None) -> str:
+    scheme, _, rest = url.partition("://")
+    user, _, host = rest.rpartition("@")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
+
+
+@setup_logging.connect
+def keep_our_log(**_: Any) -> None:
+    """Celery leaves the log alone when somebody answers this signal."""
