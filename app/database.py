@@ -1,6 +1,7 @@
 """The database: where it is, its pool of connections, and waits for it that come to an end."""
 
 import logging
+import os
 import select
 import time
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-import flask_migrate
 import psycopg2
 from flask import Config, Flask, has_request_context
 from flask.cli import with_appcontext
@@ -18,7 +18,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, se
 from sqlalchemy import URL, inspect, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
-from app.extensions import db, migrate
+from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,22 @@ def init_app(app: Flask) -> None:
             "pool_pre_ping": app.config["DATABASE_POOL_PRE_PING"],
         }
     db.init_app(app)
-    # SQLite cannot alter a column: batch mode writes migrations that copy the table there, and only there.
-    migrate.init_app(app, db, directory=Path(__file__).with_name("migrations"), render_as_batch=True)
     app.cli.add_command(wait_for_database)
+    # Commands migrate; what serves does without the time and the memory that loading Alembic takes.
+    if "FLASK_RUN_FROM_CLI" in os.environ or not app.config["DATABASE_URL"]:
+        add_migrations(app)
+
+
+def add_migrations(app: Flask) -> None:
+    import flask_migrate
+
+    # SQLite cannot alter a column: batch mode writes migrations that copy the table there, and only there.
+    flask_migrate.Migrate(app, db, directory=Path(__file__).with_name("migrations"), render_as_batch=True)
     if not app.config["DATABASE_URL"]:
         with app.app_context():
-            create_tables()
+            # A new SQLite file (or a test's memory) needs no command before the first page.
+            if not inspect(db.engine).get_table_names():
+                flask_migrate.upgrade()
 
 
 def database_url(app: Flask) -> URL:
@@ -56,12 +66,6 @@ def database_url(app: Flask) -> URL:
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg2")
     return url.set(password=app.config["DATABASE_PASSWORD"]) if app.config["DATABASE_PASSWORD"] else url
-
-
-def create_tables() -> None:
-    """A new SQLite file (or a test's memory) needs no command before the first page."""
-    if not inspect(db.engine).get_table_names():
-        flask_migrate.upgrade()
 
 
 def wait(config: Config, connection: connection) -> None:
