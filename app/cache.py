@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     cache.init_app(app, config)
 
 
-def connect(config: Config) -> Redis | None:
+def connect(config: Config, retries: int = 1) -> Redis | None:
     if not config["REDIS_URL"]:
         return None
     return Redis.from_url(
@@ -40,7 +40,7 @@ def connect(config: Config) -> Redis | None:
         socket_timeout=config["REDIS_TIMEOUT"],
         socket_connect_timeout=config["REDIS_TIMEOUT"],
         # Once more and at once: the connection in the pool may be from before a restart of Redis.
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), retries),
         # Never the bottleneck: a full pool raises the same error as a lost Redis.
         max_connections=10_000,
     )

@@ -13,13 +13,10 @@ from typing import Any
 from flask import Flask, Request, Response, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
 from prometheus_flask_exporter import PrometheusMetrics
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
-from app.cache import REDIS_GONE
+from app.cache import REDIS_GONE, connect
 from app.extensions import cache, db
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -92,13 +89,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
     mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
     length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
     lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
-    client = Redis.from_url(
-        app.config["REDIS_URL"],
-        password=app.config["REDIS_PASSWORD"],
-        socket_timeout=app.config["REDIS_TIMEOUT"],
-        socket_connect_timeout=app.config["REDIS_TIMEOUT"],
-        retry=Retry(NoBackoff(), 0),  # so that one time-out is all that a scrape waits
-    )
+    client = connect(app.config, retries=0)  # so that one time-out is all that a scrape waits
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)

@@ -9,6 +9,6 @@ scripts/openssl.sh rsa -pubout 2>/dev/null <secrets/jwt_private_key >>secrets/jw
 new=$(scripts/openssl.sh genrsa 2048)
 echo "$new" >secrets/jwt_private_key
 chmod 444 secrets/jwt_*
-docker compose -f "${1:-compose.prod.yaml}" kill --signal HUP app
+docker compose -f compose.prod.yaml kill --signal HUP app
 echo "rotated: secrets/jwt_public_keys has $(grep -c BEGIN secrets/jwt_public_keys) former key(s); a key may be deleted there"
 echo "when its last token has expired (JWT_REFRESH_TOKEN_EXPIRES)"

@@ -128,15 +128,15 @@ write_env() {
 make_secrets() {
   local name made=''
   mkdir -p secrets && chmod 700 secrets
+  touch secrets/jwt_public_keys # empty until `make jwt-rotate`, and never made anew: containers have this very file
   while read -r name; do
-    if [ ! -s "secrets/$name" ]; then
+    if [ ! -s "secrets/$name" ] && [ "$name" != jwt_public_keys ]; then
       rm -f "secrets/$name"
       case $name in
         jwt_private_key) scripts/openssl.sh genrsa 2048 ;;
-        jwt_public_keys) ;; # of former private keys: make jwt-rotate
         *) head -c 48 /dev/urandom | base64 | tr -d '+/=\n' ;;
       esac >"secrets/$name"
-      [ "$name" = jwt_public_keys ] || made="$made $name"
+      made="$made $name"
     fi
     chmod 444 "secrets/$name"
   done < <(sed -n 's|.*file: ./secrets/\([a-z_]*\).*|\1|p' compose.prod.yaml)

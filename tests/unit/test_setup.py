@@ -149,3 +149,13 @@ def test_missing_images_are_pulled(machine):
     result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": ""})
     assert result.returncode == 0
     assert "pulled    postgres:18" in result.stdout
+
+
+def test_the_file_of_former_keys_is_never_made_anew(machine):
+    """Containers have this very file mounted, and would not see what `make jwt-rotate` writes into another."""
+    machine(docker=READY)
+    before = (machine.checkout / "secrets/jwt_public_keys").stat().st_ino
+    holder = (machine.checkout / "secrets/jwt_public_keys").open()  # its number is not given away meanwhile
+    machine(docker=READY)
+    assert (machine.checkout / "secrets/jwt_public_keys").stat().st_ino == before
+    holder.close()
