@@ -27,7 +27,7 @@ seed: ## Fill the notes with something to look at
 
 ##@ Check
 test: ## Run every test, on stacks of its own: make test, or make test t="tests/stack -k redirect"
-	@tests/run.sh pytest $(t)
+	@tests/run.sh pytest $(or $(t),--numprocesses 2 --dist loadgroup)
 lint: ## Check Dockerfiles, compose files, nginx configuration, shell and Python
 	@tests/run.sh tests/lint.sh
 

@@ -7,16 +7,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import click
 import psycopg2
 from flask import Config, Flask, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
-from sqlalchemy import URL, inspect, make_url, text
+from sqlalchemy import URL, BigInteger, DateTime, Integer, inspect, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.orm import mapped_column
 
 from app.extensions import db
 
@@ -24,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 # What "the database is gone" looks like: two errors of the driver, and one of a pool with no free connection.
 DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)
+
+# Columns that models share. SQLite counts up by itself only in a plain INTEGER.
+Id = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
+CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))]
 
 deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 

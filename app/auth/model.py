@@ -1,15 +1,15 @@
 """A user, and the password that only the user knows."""
 
 import re
-from datetime import UTC, datetime
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
-from sqlalchemy import BigInteger, DateTime, Integer, String
+from sqlalchemy import String
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.database import CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import db
 from app.validation import read_fields
@@ -27,11 +27,10 @@ def nobody() -> str:
 
 
 class User(db.Model):
-    # SQLite counts up by itself only in a plain INTEGER.
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(LIMITS["email"][1]), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+    created_at: Mapped[CreatedAt]
 
 
 def create_user(data: object) -> User:

@@ -1,15 +1,16 @@
 """A note, how it is stored, and the cached list of notes."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from flask import abort
-from sqlalchemy import BigInteger, DateTime, Integer, String, Text
+from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.datastructures import FileStorage
 
 from app import uploads
 from app.auth.model import User
+from app.database import CreatedAt, Id
 from app.extensions import cache, db
 from app.validation import read_fields
 
@@ -18,15 +19,14 @@ ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 
 
 class Note(db.Model):
-    # SQLite counts up by itself only in a plain INTEGER.
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    id: Mapped[Id]
     title: Mapped[str] = mapped_column(String(LIMITS["title"][1]))
     body: Mapped[str] = mapped_column(Text, default="")
     author_id: Mapped[int | None] = mapped_column(db.ForeignKey("user.id"))
     file_key: Mapped[str | None] = mapped_column(String(32))  # app/uploads.py
     file_name: Mapped[str | None] = mapped_column(String(uploads.NAME_MAX))
     file_type: Mapped[str | None] = mapped_column(String(50))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+    created_at: Mapped[CreatedAt]
 
     def as_dict(self) -> dict[str, Any]:
         # SQLite forgets the time zone, and every time here is UTC.

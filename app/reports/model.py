@@ -9,6 +9,7 @@ from sqlalchemy import DateTime, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.auth.model import User
+from app.database import CreatedAt
 from app.extensions import db
 
 
@@ -19,7 +20,7 @@ class Report(db.Model):
     state: Mapped[str] = mapped_column(String(10), default="queued")  # then running; in the end done or failed
     progress: Mapped[int] = mapped_column(default=0)  # percent
     content: Mapped[str | None] = mapped_column(Text, deferred=True)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC), index=True)
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     @property

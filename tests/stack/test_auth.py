@@ -41,7 +41,7 @@ def test_a_token_works_until_it_is_revoked_and_a_restart_brings_it_not_back(stac
     for used in (access, refresh):
         assert stack.stranger.request("POST", "/api/token/revoke", headers=used).status == 204
     assert stack.stranger.get("/api/whoami", headers=access).status == 401
-    stack.compose("restart", "app")
+    stack.compose("restart", "redis", "app")
     stack.await_health("ok")
     assert stack.stranger.get("/api/whoami", headers=access).status == 401
     assert stack.stranger.request("POST", "/api/token/refresh", headers=refresh).status == 401

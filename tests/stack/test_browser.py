@@ -9,7 +9,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.stack.conftest import DOMAIN
 
-ARTIFACTS = Path("artifacts")
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 PASSWORD = "correct horse battery"
 

@@ -165,6 +165,7 @@ def test_former_keys_are_believed_while_another_one_signs(make_app):
         ("JWT_PRIVATE_KEY", public_pem(KEY)),
         ("JWT_PUBLIC_KEYS", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"),
     ],
+    ids=["no PEM", "too short", "a public one", "a damaged one"],
 )
 def test_what_is_no_key_stops_the_app_with_its_name_and_never_its_value(make_app, name, value):
     with pytest.raises(ConfigError) as error:
