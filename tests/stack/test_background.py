@@ -57,11 +57,11 @@ def settings(stack, **changed):
     lines = "".join(f"{name}={value}\n" for name, value in changed.items())
     try:
         with edited(".env", "## The site", f"{lines}## The site"):
-            stack.compose("up", "--detach", "--wait", "--no-deps", "app", "worker")
+            stack.compose("up", "--detach", "--wait", "--timeout", "2", "--no-deps", "app", "worker")
         stack.await_health("ok")
         yield
     finally:
-        stack.compose("up", "--detach", "--wait")
+        stack.compose("up", "--detach", "--wait", "--timeout", "2", "--no-deps", "app", "worker")
         stack.await_health("ok")
 
 
@@ -145,15 +145,12 @@ def test_a_stop_of_the_worker_finishes_the_job_in_hand(prod):
 
 
 def test_what_is_queued_survives_a_crash_of_redis(prod):
-    prod.compose("stop", "worker")
-    try:
+    with prod.without("worker"):
         status = order(prod)
         signal_all(prod, "KILL", "redis")
         prod.await_healthy("redis")
         prod.await_health("ok")
         assert prod.site.get(status).json["state"] == "queued"
-    finally:
-        prod.compose("up", "--detach", "--wait")
     await_done(prod, status, within=40)
 
 
@@ -218,11 +215,8 @@ def test_a_worker_or_beat_that_hangs_is_unhealthy(prod):
 
 def test_without_redis_both_are_unhealthy_and_with_it_healthy_again(prod):
     started = [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")]
-    prod.compose("stop", "redis")
-    try:
+    with prod.without("redis"):
         await_state(prod, "unhealthy", within=90)
-    finally:
-        prod.compose("start", "redis")
     await_state(prod, "healthy", within=60)
     assert [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")] == started
 
@@ -250,13 +244,10 @@ def test_a_wrong_setting_is_told_and_no_traceback(prod, service):
 
 def test_what_is_queued_is_never_evicted(prod):
     """Only the cache has an expiry."""
-    prod.compose("stop", "worker")
-    try:
+    with prod.without("worker"):
         status = order(prod)
         read = "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli ttl celery"
         assert prod.compose("exec", "-T", "redis", "sh", "-c", read) == "-1"
-    finally:
-        prod.compose("up", "--detach", "--wait")
     await_done(prod, status)
 
 

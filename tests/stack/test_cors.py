@@ -20,11 +20,11 @@ def open_api(prod):
     """The production stack with CORS_ORIGINS set, and without it again."""
     try:
         with edited(".env", "#CORS_ORIGINS=", f"CORS_ORIGINS={', '.join(ORIGINS)}"):
-            prod.compose("up", "--detach", "--wait", "app")
+            prod.compose("up", "--detach", "--wait", "--timeout", "2", "app")
         prod.await_health("ok")
         yield prod
     finally:
-        prod.compose("up", "--detach", "--wait", "app")
+        prod.compose("up", "--detach", "--wait", "--timeout", "2", "app")
         prod.await_health("ok")
 
 

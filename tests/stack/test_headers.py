@@ -81,23 +81,14 @@ def test_so_does_a_redirect_of_nginx(prod, door):
 
 
 def test_so_does_the_page_that_says_the_application_is_away(prod):
-    prod.compose("stop", "--timeout", "2", "app")
-    try:
+    with prod.without("app"):
         answer = until(lambda: (a := prod.site.get("/")).status == 502 and a, within=15)
         check(answer.headers, https=True)
-    finally:
-        prod.compose("start", "app")
-        prod.await_health("ok")
 
 
 def test_a_response_may_bring_a_policy_of_its_own_which_is_then_the_one(prod):
-    prod.compose("stop", "app")
-    try:
-        with prod.probe("--use-aliases"):
-            answer = until(lambda: (a := prod.site.get("/own-policy")).status == 200 and a, within=30)
-    finally:
-        prod.compose("start", "app")
-        prod.await_health("ok")
+    with prod.without("app"), prod.probe("--use-aliases"):
+        answer = until(lambda: (a := prod.site.get("/own-policy")).status == 200 and a, within=30)
     assert answer.headers.get_all("Content-Security-Policy") == ["frame-ancestors https://partner.test"]
 
 

@@ -44,14 +44,13 @@ def worker(prod, network, pair):
         options = ["--env", f"MAIL_SERVER={NAME}", "--env", f"MAIL_PORT={PORT}", "--env", "MAIL_USE_TLS=1"]
         options += ["--env", "MAIL_USERNAME=user", "--volume", f"{pair[0]}:/ca.pem:ro"]
         options += ["--env", "SSL_CERT_FILE=/ca.pem"] if trusted else []
-        prod.compose("stop", "worker")
-        try:
-            start = ("run", "--detach", "--no-deps", "--name", name, *options, "worker")
-            prod.compose(*start, MAIL_PASSWORD_FILE=str(password))
-            yield lambda: run("docker", "logs", name).stdout
-        finally:
-            docker("rm", "--force", name)
-            prod.compose("up", "--detach", "--wait")
+        with prod.without("worker"):
+            try:
+                start = ("run", "--detach", "--no-deps", "--name", name, *options, "worker")
+                prod.compose(*start, MAIL_PASSWORD_FILE=str(password))
+                yield lambda: run("docker", "logs", name).stdout
+            finally:
+                docker("rm", "--force", name)
 
     return start
 
