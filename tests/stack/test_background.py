@@ -234,6 +234,17 @@ def test_expired_reports_are_deleted_by_the_clock(dev):
         dev.compose("restart", "beat")
 
 
+def test_a_job_that_kills_each_process_that_it_gets_is_given_up(dev):
+    status = order(dev)
+
+    def given_up():
+        signal_all(dev, "KILL", "worker", only=lambda pid, first: pid != first)
+        return dev.site.get(status).json["state"] == "failed"
+
+    until(given_up, within=120)
+    await_done(dev, order(dev))
+
+
 @pytest.mark.parametrize("service", ["worker", "beat"])
 def test_a_wrong_setting_is_told_and_no_traceback(prod, service):
     result = prod.once(service, environment={"TASK_TIME_LIMIT": "soon"})

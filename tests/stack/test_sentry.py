@@ -78,6 +78,26 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
         assert prod.compose("exec", "-T", "redis", "cat", "/run/secrets/redis_password") not in str(items)
 
 
+def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_without_arguments(prod):
+    queue = "celery.send_task('app.mail.deliver', ['nowhere', '', sys.argv[1]], headers={'request_id': 'queued'})"
+    code = f"import sys; from app.worker import celery; {queue}"
+    name, web = f"{prod.project}-reporter", f"{prod.project}_web"
+    with ingest() as (port, items), prod.without("worker"):
+        docker("network", "connect", web, socket.gethostname())
+        try:
+            dsn = f"SENTRY_DSN=http://public@{socket.gethostname()}:{port}/42"
+            prod.compose("run", "--detach", "--no-deps", "--name", name, "--env", dsn, "worker")
+            prod.compose("exec", "-T", "app", "python", "-c", code, CANARY)
+            until(lambda: items, within=30, what="the event")
+            (event,) = [json.loads(item) for kind, item in items if kind == "event"]
+            assert event["exception"]["values"][0]["type"] == "ValueError"
+            assert event["tags"]["request_id"] == "queued"
+            assert CANARY not in str(items)
+        finally:
+            docker("rm", "--force", name)
+            docker("network", "disconnect", "--force", web, socket.gethostname())
+
+
 @pytest.mark.parametrize("state", ["hangs", "is down"])
 def test_no_request_waits_for_a_sentry_that_does_not_answer(prod, state):
     """More errors than its queue holds, while it accepts and says nothing, or refuses."""
