@@ -86,8 +86,9 @@ reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
 
 # Longer than nginx keeps an idle connection (nginx/http/upstream.conf): or it would send a request into one that is
-# just closing. Forwarding headers are app/proxy.py's.
-keepalive = 75
+# just closing. Forwarding headers are app/proxy.py's. In development none is kept: a process with former code would
+# wait for it to be closed.
+keepalive = 0 if reload else 75
 # A drain ends here; Compose's stop_grace_period is longer.
 graceful_timeout = 30
 # A process is replaced now and then, so that a slow leak stays small; not all of them at once.

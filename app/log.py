@@ -70,7 +70,8 @@ def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> No
 
 
 def log_uncaught(*exception: Any) -> None:
-    logging.getLogger(__name__).critical("Uncaught exception", exc_info=exception)
+    if exception[0] is not SystemExit:  # a thread that ends, such as gunicorn's reloader
+        logging.getLogger(__name__).critical("Uncaught exception", exc_info=exception)
 
 
 class Json(JsonFormatter):

@@ -99,9 +99,10 @@ def test_an_exception_is_one_event_with_the_stack_inside(json_app, lines, path):
 
 
 def test_what_nobody_caught_is_one_event_too(lines):
-    thread = threading.Thread(target=lambda: 1 / 0)
-    thread.start()
-    thread.join()
+    for end in (lambda: 1 / 0, sys.exit):  # the latter is no fault
+        thread = threading.Thread(target=end)
+        thread.start()
+        thread.join()
     sys.excepthook(ValueError, ValueError(f"token={CANARY}"), None)
     warnings.showwarning("old", DeprecationWarning, "file.py", 1)
     in_thread, in_process, warning = lines()
