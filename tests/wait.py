@@ -7,7 +7,7 @@ def until(condition, *, within: float, what: str = ""):
     """Call `condition` until it returns something true, and return that.
 
     An AssertionError or OSError raised meanwhile counts as "not yet". Fails after `within` seconds,
-    saying what was last seen.
+    saying what was last seen. A call that is under way then is waited for, and may still succeed.
     """
     deadline = time.monotonic() + within
     while True:
