@@ -87,12 +87,9 @@ def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod,
     with worker() as said:
         send(prod)
         until(lambda: said().count("did not take a mail, trying again in") >= 2, within=30)
-        waits = []
-        for _ in range(5):
-            started = time.monotonic()
-            assert prod.site.post_json("/api/notes", {"title": "meanwhile"}).status == 201
-            waits.append(time.monotonic() - started)
-        assert min(waits) < 1, "by the least: this machine may be busy"
+        started = time.monotonic()
+        assert prod.site.post_json("/api/notes", {"title": "meanwhile"}).status == 201
+        assert time.monotonic() - started < 1
         with serve(pair) as mailbox:
             until(lambda: mailbox.messages, within=60, what="the mail")
         assert len(mailbox.messages) == 1

@@ -152,14 +152,12 @@ def test_a_lost_redis_costs_a_scrape_its_timeout_and_no_more(prod, probe, take, 
     assert scrape(probe)["cache_lost"] == 0
     prod.compose(take, "redis")
     try:
-        waits = []
         for _ in range(PROCESSES * 2):
             started = time.monotonic()
             seen = scrape(probe)
-            waits.append(time.monotonic() - started)
+            assert time.monotonic() - started < 0.5 + 0.5, "REDIS_TIMEOUT, and half a second for this machine"
             assert seen["cache_lost"] == 1
             assert math.isnan(seen["celery_queue_length"])
-        assert min(waits) < 2 * 0.5, "REDIS_TIMEOUT once; by the least, for this machine may be busy"
     finally:
         prod.compose(bring, "redis")
         prod.await_health("ok")

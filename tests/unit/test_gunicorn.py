@@ -42,6 +42,10 @@ def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_co
     assert caught.value.faults.keys() == {"GUNICORN_THREADS", "DATABASE_POOL_SIZE"}
 
 
+def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
+    assert gunicorn_conf().keepalive > 60
+
+
 def test_no_control_socket_and_no_access_log(gunicorn_conf):
     conf = gunicorn_conf()
     assert conf.control_socket_disable is True
