@@ -23,6 +23,7 @@ dockerd_here() { command -v dockerd || [ -x /usr/sbin/dockerd ]; } >/dev/null 2>
 elsewhere() { # the engine is not this machine's to install: a remote one, or Docker Desktop's
   [ -n "${DOCKER_HOST:-}" ] || [ "$(uname)" != Linux ] || [ -d "${HOME:-/}/.docker/desktop" ]
 }
+wsl() { [[ $(uname -r) = *[Mm]icrosoft* ]]; }
 
 missing_parts() {
   command -v docker >/dev/null || echo cli
@@ -64,6 +65,10 @@ package() { # part, distribution
 
 install_docker() { # parts...
   local packages=() part id='' version='' reply log
+  # While Docker Desktop is stopped, WSL looks like a machine without Docker. A second engine is nobody's wish.
+  ! wsl || dockerd_here || answers ||
+    fail "Docker does not answer in WSL. Start Docker Desktop, with its WSL integration on (Settings, Resources)." \
+      "For an engine in WSL itself: sudo apt-get install docker.io, then make setup again."
   # shellcheck source=/dev/null
   { id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-}"); } 2>/dev/null || true
   [ "$id" = debian ] || [ "$id" = ubuntu ] ||
@@ -146,9 +151,14 @@ make_secrets() {
   if [ -n "$made" ]; then step secrets "made$made"; else step secrets kept; fi
 }
 
-# A checkout under umask 077 cannot be read by the users of the containers that mount it.
+# A checkout under umask 077 cannot be read by the users of the containers that mount it. And where the engine confines
+# them by SELinux, they read only what has this type; Compose cannot give it to secrets.
 open_source() {
   chmod -R a+rX app 2>/dev/null || fail "app/ holds files of another user. Run: sudo chown -R $(id -un) app"
+  if [[ $(docker info --format '{{.SecurityOptions}}') = *selinux* ]]; then
+    chcon -R -t container_file_t app secrets ||
+      fail "SELinux keeps containers from app/ and secrets/. Run: sudo chcon -R -t container_file_t app secrets"
+  fi
 }
 
 # By the engine, which has the mirrors and the proxy. What a registry refuses is told at once; anything else is taken

@@ -18,6 +18,7 @@ READY = """
 case "$*" in
   "compose version --short") echo ${COMPOSE:-2.30.1} ;;
   "version --format"*) echo 28.0 ;;
+  *SecurityOptions*) echo "[name=seccomp $SECURITY]" ;;
   "info --format"*) echo / ;;
   "pull"*) [ -z "$REGISTRY" ] || { echo "Error response from daemon: $REGISTRY" >&2; echo "$*" >>pulls; exit 1; } ;;
   "image inspect"*) exit ${IMAGES:-0} ;;
@@ -234,6 +235,26 @@ def test_stand_ins_in_use_are_named_at_each_setup(machine):
     said = machine("development", docker=READY, environment=used).stdout
     assert "warning   stand-ins, not for the internet: postgres:18. " in said, "its own images are built anew"
     assert "stand-in" not in machine(docker=READY).stdout
+
+
+def test_wsl_without_docker_is_told_of_docker_desktop_and_gets_no_engine_of_its_own(machine):
+    """While Docker Desktop is stopped, or not integrated, Windows' own `docker` is found, which can only say so."""
+    shim = "echo 'The command could not be found in this WSL 2 distro.' >&2; exit 1"
+    kernel = '[ "$1" = -r ] && echo 6.6.87.2-microsoft-standard-WSL2 || echo Linux'
+    result = machine(docker=shim, uname=kernel, **{"apt-get": "touch installed"})
+    assert result.returncode == 1
+    assert "Start Docker Desktop" in result.stderr
+    assert "WSL integration" in result.stderr
+    assert not (machine.checkout / "installed").exists()
+
+
+def test_selinux_lets_containers_read_what_is_mounted_from_the_checkout(machine):
+    machine(docker=READY, chcon='echo "$*" >relabelled', environment={"SECURITY": "name=selinux"})
+    assert (machine.checkout / "relabelled").read_text() == "-R -t container_file_t app secrets\n"
+
+
+def test_without_selinux_no_label_is_touched(machine):
+    assert machine(docker=READY, chcon="exit 1").returncode == 0
 
 
 def test_missing_images_are_pulled(machine):
