@@ -6,9 +6,10 @@ from typing import get_type_hints
 
 from app.config import ENVIRONMENTS, BaseConfig
 
-# By the compose files, by secrets, or for a debugger only.
+# By the compose files, by secrets, by the base image, or for a debugger only.
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
 SET_BY_US |= {"UPLOAD_FOLDER", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS"}
+SET_BY_US |= {"FLAGSTONE_OFFLINE"}
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 
 
