@@ -16,7 +16,7 @@ NETWORKS = {
     "app": {"web", "data"},
     "migrate": {"web", "data"},
     "worker": {"web", "data"},
-    "beat": {"data"},
+    "beat": {"web", "data"},
     "db": {"data"},
     "redis": {"data"},
     "certbot": {"edge"},
