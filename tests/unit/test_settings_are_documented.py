@@ -34,7 +34,7 @@ def test_the_compose_files_read_only_what_is_documented():
 def test_what_is_documented_is_read_by_something():
     application = {*get_type_hints(BaseConfig)}
     gunicorn = set(re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("app/gunicorn.conf.py").read_text()))
-    assert set(documented()) <= read_by_compose() | application | gunicorn | {"COMPOSE_PROFILES"}
+    assert set(documented()) <= read_by_compose() | application | gunicorn
 
 
 def test_every_setting_of_the_application_is_documented():
@@ -69,7 +69,7 @@ def test_the_page_on_configuration_has_the_settings_of_env_example_with_their_de
 def test_the_page_on_configuration_says_who_reads_each():
     for name, (_, readers) in table_rows("All of them").items():
         assert ("app" in readers.split(", ")) == (name in get_type_hints(BaseConfig)), name
-        assert ("compose" in readers.split(", ")) == (name in read_by_compose() | {"COMPOSE_PROFILES"}), name
+        assert ("compose" in readers.split(", ")) == (name in read_by_compose()), name
 
 
 def test_the_page_on_configuration_has_each_secret_and_what_differs_by_environment():
