@@ -5,7 +5,8 @@ compose := docker compose$(if $(prod), -f compose.prod.yaml)
 certbot := docker compose -f compose.prod.yaml exec certbot python3
 
 ##@ Develop
-up: setup ## Start the development site, and return when it is healthy
+up: ## Start the development site, and return when it is healthy
+	@scripts/setup.sh development
 	@scripts/up.sh
 down: ## Stop it; data stays
 	@docker compose down --remove-orphans

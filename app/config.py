@@ -36,6 +36,7 @@ class BaseConfig:
 
     MSG: str = "Hello from Flagstone"  # shown on the status page
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
+    FLAGSTONE_OFFLINE: str | None = None  # set in images built on stand-ins (offline/)
     SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
 
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = "info"

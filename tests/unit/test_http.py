@@ -30,6 +30,11 @@ def test_the_status_page_shows_what_runs_and_what_it_sees(make_app):
         assert text in page
 
 
+def test_the_status_page_says_when_the_release_runs_on_stand_ins(make_app):
+    assert "stand-in" not in make_app().test_client().get("/").text
+    assert "on stand-ins" in make_app(FLAGSTONE_OFFLINE="forky").test_client().get("/").text
+
+
 def test_the_status_page_stands_without_a_database_and_never_shows_a_password(make_app):
     settings = {"DATABASE_URL": NOWHERE, "DATABASE_PASSWORD": "hunter2", "SECRET_KEY": "hunter3"}
     answer = make_app(**settings).test_client().get("/")
