@@ -13,7 +13,7 @@ def test_an_image_without_a_stand_in_is_named_with_what_there_is(image):
     refusal = run("offline/build.sh", "nginx:1.30", image, check=False)
     assert refusal.returncode == 1
     assert f"no stand-in for {image}." in refusal.stderr
-    assert "python, nginx, postgres, redis, certbot" in refusal.stderr
+    assert "python, nginx, postgres, redis" in refusal.stderr
     assert refusal.stdout == ""
 
 

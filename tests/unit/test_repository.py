@@ -31,6 +31,13 @@ def test_gunicorn_keeps_connections_longer_than_nginx_or_not_at_all(gunicorn_con
     assert gunicorn_conf(GUNICORN_RELOAD="1").keepalive == 0
 
 
+def test_certbots_plugins_are_locked_for_the_certbot_that_is_installed():
+    installed, plugins = (
+        re.findall(r"^\S+==\S+", Path(f"certbot/{name}.txt").read_text(), re.MULTILINE) for name in ("requirements", "dns")
+    )
+    assert set(installed) <= set(plugins)
+
+
 def test_each_line_of_the_feature_list_has_its_tests():
     section = Path("README.md").read_text().split("## What it does")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ") and line != "| | |"]
