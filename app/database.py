@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import click
 import psycopg2
@@ -18,15 +18,18 @@ from flask import Config, Flask, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
 from sqlalchemy import URL, BigInteger, DateTime, Integer, inspect, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
-# What "the database is gone" looks like: two errors of the driver, and one of a pool with no free connection.
-DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)
+DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)  # until its last user asks transient()
+
+# How codes begin: PostgreSQL's (https://www.postgresql.org/docs/current/errcodes-appendix.html) and SQLite's.
+GONE = ("08", "53", "57P", "SQLITE_CANTOPEN", "SQLITE_IOERR")  # connection, resources, shutdown
+CONFLICT = ("40001", "40P01", "SQLITE_BUSY", "SQLITE_LOCKED")  # serialization failure, deadlock
 
 # Columns that models share. SQLite counts up by itself only in a plain INTEGER.
 Id = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
@@ -75,14 +78,18 @@ def database_url(app: Flask) -> URL:
     return url.set(password=app.config["DATABASE_PASSWORD"]) if app.config["DATABASE_PASSWORD"] else url
 
 
+class StatementTimeout(psycopg2.OperationalError):
+    """psycopg2 has closed the connection, and the pool replaces it: half an answer may still be on its way."""
+
+
 def wait(config: Config, connection: connection) -> None:
     """Wait for PostgreSQL as psycopg2's wait callback: without one a query blocks every greenlet of the process.
 
     With one, psycopg2 leaves all time-outs to it, connect_timeout too; and a frozen server never answers.
     """
-    limit = float("inf")  # a migration may take as long as it takes
+    limit, fault = float("inf"), StatementTimeout  # a migration may take as long as it takes
     if connection.status == STATUS_SETUP:
-        limit = config["DATABASE_CONNECT_TIMEOUT"]
+        limit, fault = config["DATABASE_CONNECT_TIMEOUT"], psycopg2.OperationalError
     elif has_request_context():
         limit = config["DATABASE_TIMEOUT"]
     until = min(time.monotonic() + limit, deadline.get())
@@ -92,7 +99,7 @@ def wait(config: Config, connection: connection) -> None:
         poll.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         left = until - time.monotonic()
         if not poll.poll(None if left == float("inf") else max(left, 0) * 1000):
-            raise psycopg2.OperationalError("no answer from the database in time")
+            raise fault("no answer from the database in time")
 
 
 @contextmanager
@@ -113,6 +120,21 @@ def database_state() -> str:
         logger.warning("The database does not answer: %s", reason(error))
         return "unavailable"
     return "ok"
+
+
+def transient(error: BaseException) -> Literal["gone", "slow", "busy", "conflict"] | None:
+    """Why the same may work in a moment. None: it will not, such as with a column that does not exist."""
+    if isinstance(error, TimeoutError):
+        return "busy"  # no connection of the pool became free
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error.orig, StatementTimeout):
+        return "slow"
+    code = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+    if code.startswith(CONFLICT):
+        return "conflict"
+    no_answer = isinstance(error, OperationalError) and not code  # what the network or a connect says has no code
+    return "gone" if error.connection_invalidated or no_answer or code.startswith(GONE) else None
 
 
 def reason(error: Exception) -> str:
