@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 import click
 import psycopg2
-from flask import Config, Flask, has_request_context
+from flask import Config, Flask, current_app, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
-from sqlalchemy import URL, BigInteger, DateTime, Integer, inspect, make_url, text
+from sqlalchemy import URL, BigInteger, DateTime, Integer, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
@@ -35,6 +35,8 @@ CONFLICT = ("40001", "40P01", "SQLITE_BUSY", "SQLITE_LOCKED")  # serialization f
 Id = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))]
 
+STATE_SECONDS = 3  # at most, until database_state() knows
+
 deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 
@@ -51,6 +53,10 @@ def init_app(app: Flask) -> None:
             "pool_recycle": app.config["DATABASE_POOL_RECYCLE"],
             "pool_pre_ping": app.config["DATABASE_POOL_PRE_PING"],
         }
+        # One connection more, to look at the database with while the pool is full.
+        app.extensions["spare_database"] = create_engine(
+            url, pool_size=1, max_overflow=0, pool_timeout=STATE_SECONDS, pool_pre_ping=True
+        )
     db.init_app(app)
     app.cli.add_command(wait_for_database)
     # Commands migrate; what serves does without the time and the memory that loading Alembic takes.
@@ -112,14 +118,23 @@ def time_limit(seconds: float) -> Iterator[None]:
         deadline.reset(token)
 
 
+def pool_limit() -> int:
+    """Connections that may be in use at once; -1 without a limit, as SQLAlchemy takes a DATABASE_POOL_SIZE of 0."""
+    return db.engine.pool.size() + db.engine.pool._max_overflow
+
+
 def database_state() -> str:
+    """ok, busy while each connection of the pool is in use, or unavailable."""
+    state, engine, spare = "ok", db.engine, current_app.extensions.get("spare_database")
+    if spare and 0 < pool_limit() <= engine.pool.checkedout():
+        state, engine = "busy", spare
     try:
-        with time_limit(3), db.engine.connect() as connection:
+        with time_limit(STATE_SECONDS), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         logger.warning("The database does not answer: %s", reason(error))
         return "unavailable"
-    return "ok"
+    return state
 
 
 def transient(error: BaseException) -> Literal["gone", "slow", "busy", "conflict"] | None:

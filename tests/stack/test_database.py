@@ -1,5 +1,8 @@
-"""What PostgreSQL says of a statement reaches the client as what it is."""
+"""What PostgreSQL says of a statement reaches the client as what it is; a full pool is not a lost database."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -8,7 +11,7 @@ from tests.shell import docker
 from tests.stack.site import Site
 from tests.wait import until
 
-LIMITS = {"DATABASE_POOL_SIZE": 1, "DATABASE_MAX_OVERFLOW": 1, "DATABASE_TIMEOUT": 4}
+LIMITS = {"DATABASE_POOL_SIZE": 1, "DATABASE_MAX_OVERFLOW": 1, "DATABASE_POOL_TIMEOUT": 1, "DATABASE_TIMEOUT": 4}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,15 @@ def sql(site, statement):
 
 def raised(code):
     return f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$"
+
+
+@contextmanager
+def full_pool(site, seconds):
+    with ThreadPoolExecutor(2) as pool:
+        waits = [pool.submit(site.get, f"/wait?seconds={seconds}") for _ in range(2)]
+        until(lambda: site.get("/health").json["database"] != "ok", within=5)
+        yield
+    assert {wait.result().status for wait in waits} == {200}
 
 
 @pytest.mark.parametrize(
@@ -58,3 +70,28 @@ def test_a_statement_that_takes_too_long_is_given_up_with_its_connection(prod, p
     count = "select count(*) from pg_stat_activity where query like '%60) AS slow' and state = 'active'"
     psql = ("exec", "-T", "db", "psql", "-U", "app", "app", "-Atc", count)
     until(lambda: prod.compose(*psql).strip() == "0", within=15)
+
+
+def test_a_full_pool_is_busy_and_stays_in_rotation(probe):
+    with full_pool(probe, 3):
+        answer = probe.get("/health")
+        assert answer.status == 200
+        assert (answer.json["status"], answer.json["database"]) == ("degraded", "busy")
+        refused = sql(probe, "SELECT 1")
+        assert (refused.status, "in use" in refused.text) == (503, True)
+    assert probe.get("/health").json["status"] == "ok"
+
+
+def test_a_full_pool_before_a_frozen_database_is_no_excuse(prod, probe):
+    with ThreadPoolExecutor(2) as pool:
+        prod.compose("pause", "db")
+        try:
+            waits = [pool.submit(probe.get, "/wait?seconds=0") for _ in range(2)]
+            started = time.monotonic()
+            answer = probe.get("/health")
+            assert time.monotonic() - started < 3 + 2, "its limit, and two seconds for this machine"
+            assert (answer.status, answer.json["database"]) == (503, "unavailable")
+            assert {wait.result().status for wait in waits} == {503}
+        finally:
+            prod.compose("unpause", "db")
+    until(lambda: probe.get("/health").json["status"] == "ok", within=10)

@@ -3,7 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import create_engine
 
+from app.extensions import db
 from tests.unit.conftest import sign_up
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -22,6 +24,17 @@ def test_health_is_503_without_a_database_and_liveness_is_not(make_app):
     client = make_app(DATABASE_URL=NOWHERE).test_client()
     assert (client.get("/health").status_code, client.get("/health").json["database"]) == (503, "unavailable")
     assert client.get("/health/live").status_code == 200
+
+
+def test_a_busy_database_degrades_and_a_full_pool_hides_no_lost_one(make_app, monkeypatch):
+    """All connections are in use: an instance that left the rotation would leave its load to the others."""
+    app = make_app(DATABASE_URL=NOWHERE, DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="2")
+    with app.app_context():
+        monkeypatch.setattr(db.engine.pool, "checkedout", lambda: 3)
+        assert app.test_client().get("/health").status_code == 503
+        app.extensions["spare_database"] = create_engine("sqlite://")
+    answer = app.test_client().get("/health")
+    assert (answer.status_code, answer.json["status"], answer.json["database"]) == (200, "degraded", "busy")
 
 
 def test_the_status_page_shows_what_runs_and_what_it_sees(make_app):
