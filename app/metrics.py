@@ -63,7 +63,6 @@ def watch_pool(registry: CollectorRegistry) -> None:
     mode = {"registry": registry, "multiprocess_mode": "livesum"}
     used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
     limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
-    used.set(0)  # not what a predecessor held when it was killed
     limit.set(pool_limit())
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
