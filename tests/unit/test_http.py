@@ -128,6 +128,12 @@ def test_what_is_no_request_id_is_replaced(make_app, forged):
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.test"},
         {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Origin": "http://localhost:8080"},
+        {"Origin": "http://localhost:443"},
+        {"Origin": "//localhost"},
+        {"Origin": "http://["},
+        {"Origin": "http://localhost]"},
     ],
 )
 def test_another_site_cannot_write_with_a_visitors_browser(client, headers):
@@ -139,6 +145,26 @@ def test_another_site_cannot_write_with_a_visitors_browser(client, headers):
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}, {}])
 def test_the_site_itself_and_programs_can_write(client, headers):
     assert client.post("/notes", data={"title": "own"}, headers=headers).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("proto", "host", "origin", "status"),
+    [
+        ("https", "example.test", "https://example.test", 303),
+        ("https", "example.test", "https://example.test:443", 303),
+        ("https", "example.test:8443", "https://example.test:8443", 303),
+        ("http", "localhost:8080", "http://localhost:8080", 303),
+        ("https", "xn--bcher-kva.test", "https://xn--bcher-kva.test", 303),
+        ("https", "example.test", "http://example.test", 403),
+        ("https", "example.test", "https://example.test:80", 403),
+        ("https", "example.test", "https://example.test.evil.test", 403),
+        ("https", "example.test:8443", "https://example.test", 403),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port_as_the_visitor_sees_them(make_app, proto, host, origin, status):
+    client = sign_up(make_app(PROXY_HOPS="1").test_client())
+    headers = {"X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "Origin": origin}
+    assert client.post("/notes", data={"title": "x"}, headers=headers).status_code == status
 
 
 @pytest.mark.parametrize(("host", "status"), [("a.test", 200), ("b.test:1", 200), ("x.b.test", 200), ("c.test", 400)])
