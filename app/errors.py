@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from werkzeug.exceptions import BadRequest, HTTPException, SecurityError, ServiceUnavailable
+from werkzeug.exceptions import BadHost, BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
 from app.database import reason, transient
 from app.request_id import request_id
@@ -43,7 +43,7 @@ def answer(error: HTTPException) -> Response:
             body["fields"] = error.fields
         response.data = jsonify(error=body).data
         response.content_type = "application/json"
-    elif not isinstance(error, SecurityError):  # for a host not in TRUSTED_HOSTS, no address in the page can be built
+    elif not isinstance(request.routing_exception, SecurityError | BadHost):  # a page cannot build addresses then
         response.data = render_template("error.html", error=error)
     return response
 

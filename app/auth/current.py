@@ -9,8 +9,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from app.auth import tokens
-from app.auth.model import User
-from app.extensions import db
+from app.auth.model import User, get_user
 from app.redirects import local_target
 
 
@@ -20,7 +19,7 @@ def current_user() -> User | None:
         if "Authorization" in request.headers:
             g.user = tokens.bearer()
         else:
-            g.user = db.session.get(User, session["user"]) if "user" in session else None
+            g.user = get_user(session.get("user"))
     return g.user
 
 

@@ -207,6 +207,16 @@ def test_a_wrong_password_and_an_unknown_address_are_told_apart_by_nothing(clien
     assert refused.json["error"]["message"] == "No user has this address and password."
 
 
+@pytest.mark.parametrize("user", [0, -1, 2**63, 2.5, "1", "x", "", True, [], [1], [1, 2], {}, {"id": 1}])
+def test_a_session_that_holds_no_user_is_a_strangers(app, client, user):
+    """Signed by us, but made by an older release or another application."""
+    sign_up(app.test_client())
+    with client.session_transaction() as session:
+        session["user"] = user
+    assert client.get("/api/whoami").status_code == 401
+    assert client.get("/reports").status_code == 303
+
+
 def test_a_note_is_deleted_by_its_author_only(app, user):
     user.post("/api/notes", **WRITE)
     other = sign_up(app.test_client(), email="other@example.test")

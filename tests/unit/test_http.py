@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from sqlalchemy import create_engine
+from werkzeug.test import create_environ, run_wsgi_app
 
 from app.extensions import db
 from tests.unit.conftest import sign_up
@@ -176,6 +177,26 @@ def test_only_trusted_hosts_are_answered(make_app, path, host, status):
     assert answer.status_code == status
     assert answer.headers["X-Request-ID"]
     assert status == 200 or answer.is_json == path.startswith("/api")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/notes", "/login", "/absent"])
+@pytest.mark.parametrize(
+    "odd",
+    [{"QUERY_STRING": "page=\xff"}, {"QUERY_STRING": "\xe9"}, {"HTTP_HOST": "a" * 64}, {"HTTP_HOST": "[:.:]"}],
+    ids=["query", "name", "label", "IPv6"],
+)
+def test_an_address_that_cannot_be_read_is_a_bad_request(app, path, odd):
+    _, status, headers = run_wsgi_app(app, create_environ(path) | odd)
+    assert status == "400 BAD REQUEST"
+    assert headers["X-Request-ID"]
+    assert ("json" in headers["Content-Type"]) == path.startswith("/api")
+
+
+def test_a_refusal_stands_where_no_address_can_be_built(app):
+    """Two faults at once: another site's, and a host that no page can be built for."""
+    odd = {"HTTP_HOST": "a" * 64, "HTTP_ORIGIN": "https://evil.test"}
+    _, status, _ = run_wsgi_app(app, create_environ("/notes", method="POST") | odd)
+    assert status == "403 FORBIDDEN"
 
 
 def test_force_https_redirects_all_but_the_health_checks(make_app):
