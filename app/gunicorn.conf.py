@@ -119,3 +119,9 @@ def pre_fork(server, worker):
 
 def post_fork(server, worker):
     os.environ["GUNICORN_SLOT"] = str(worker.slot)
+
+
+def child_exit(server, worker):
+    # Gauges of the living end with it: after a HUP others have other slots, and would be counted beside it.
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.slot}.db"):
+        file.unlink()

@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
 from app.cache import REDIS_GONE, connect
+from app.database import pool_limit
 from app.extensions import cache, db
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -62,8 +63,7 @@ def watch_pool(registry: CollectorRegistry) -> None:
     mode = {"registry": registry, "multiprocess_mode": "livesum"}
     used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
     limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
-    used.set(0)  # not what a predecessor held when it was killed
-    limit.set(engine.pool.size() + engine.pool._max_overflow)
+    limit.set(pool_limit())
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
     event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is just about to be

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from app.config import ConfigError
@@ -44,6 +46,30 @@ def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_co
 
 def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
     assert gunicorn_conf().keepalive > 60
+
+
+def test_what_was_true_of_a_process_ends_with_it_and_what_it_counted_does_not(gunicorn_conf, tmp_path, monkeypatch):
+    """prometheus_client's names of files. A HUP starts new processes while the former ones still run."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    conf, server = gunicorn_conf(), SimpleNamespace(WORKERS={})
+
+    def start(pid):
+        worker = SimpleNamespace()
+        conf.pre_fork(server, worker)
+        server.WORKERS[pid] = worker
+        for kind in ("gauge_livesum", "gauge_livemostrecent", "gauge_max", "counter", "histogram"):
+            (tmp_path / f"{kind}_{worker.slot}.db").touch()
+
+    for pid in (1, 2, 3, 4):
+        start(pid)
+    for pid in (1, 2):
+        conf.child_exit(server, server.WORKERS.pop(pid))
+    assert {file.name for file in tmp_path.glob("gauge_live*")} == {
+        f"gauge_{mode}_{slot}.db" for mode in ("livesum", "livemostrecent") for slot in (2, 3)
+    }
+    assert len([*tmp_path.glob("counter*"), *tmp_path.glob("histogram*"), *tmp_path.glob("gauge_max*")]) == 3 * 4
+    start(5)
+    assert server.WORKERS[5].slot == 0
 
 
 def test_no_control_socket_and_no_access_log(gunicorn_conf):
