@@ -93,6 +93,7 @@ class BaseConfig:
     MAIL_PASSWORD: str | None = None
     MAIL_DEFAULT_SENDER: str = "Flagstone <noreply@localhost>"
     MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
+    MAIL_EXPIRES: int = 24 * 3600  # seconds after which a mail that no server took is given up
 
     SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False

@@ -18,14 +18,12 @@ from flask import Config, Flask, current_app, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
 from sqlalchemy import URL, BigInteger, DateTime, Integer, create_engine, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
-
-DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)  # until its last user asks transient()
 
 # How codes begin: PostgreSQL's (https://www.postgresql.org/docs/current/errcodes-appendix.html) and SQLite's.
 GONE = ("08", "53", "57P", "SQLITE_CANTOPEN", "SQLITE_IOERR")  # connection, resources, shutdown
