@@ -16,9 +16,9 @@ from flask import Flask, Response, current_app, g
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.broker import HEARTBEAT, QUEUE_GONE, make_queue
-from app.errors import answer
+from app.errors import error_response
 from app.extensions import db
-from app.request_id import context
+from app.log_context import log_context
 
 
 class Task(celery.Task):
@@ -34,7 +34,7 @@ class Task(celery.Task):
     def apply_async(self, *args: Any, headers: dict | None = None, **options: Any) -> Any:
         if not options.get("retries"):
             self.check_delay(**options)
-        headers = {"request_id": context().get("request_id")} | (headers or {})
+        headers = {"request_id": log_context().get("request_id")} | (headers or {})
         # Celery would log the arguments, and they may be private.
         options = {"argsrepr": "...", "kwargsrepr": "..."} | options
         return super().apply_async(*args, headers=headers, **options)
@@ -72,7 +72,7 @@ def init_app(app: Flask) -> None:
 
 def queue_gone(error: Exception) -> Response:
     current_app.logger.error("The queue is away: %s", error)
-    return answer(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
+    return error_response(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
 
 
 @task_prerun.connect

@@ -65,7 +65,7 @@ def make_queue(config: Mapping[str, Any], **options: Any) -> Celery:
     return queue
 
 
-class Hands(QoS):
+class ReleasingQoS(QoS):
     """The messages that a worker holds: one for each of its processes, at most.
 
     One that cannot be acknowledged, because Redis is away, is delivered again after the visibility time-out. kombu
@@ -85,7 +85,7 @@ class Hands(QoS):
             virtual.QoS.ack(self, delivery_tag)
 
 
-Channel.QoS = Hands
+Channel.QoS = ReleasingQoS
 
 
 def with_password(url: str, password: str | None) -> str:

@@ -27,14 +27,14 @@ LOST = (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError, OSError)
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["redis"] = connect(app.config)
+    app.extensions["redis"] = make_client(app.config)
     config = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": app.config["CACHE_DEFAULT_TIMEOUT"]}
     if app.extensions["redis"]:
         config |= {"CACHE_TYPE": f"{__name__}.ForgivingRedisCache", "CACHE_SERIALIZER": Serializer}
     cache.init_app(app, config)
 
 
-def connect(config: Config, retries: int = 1) -> Redis | None:
+def make_client(config: Config, retries: int = 1) -> Redis | None:
     if not config["REDIS_URL"]:
         return None
     return Redis.from_url(
@@ -80,7 +80,7 @@ def or_else(method: Callable[..., Any], fallback: Callable[..., Any]) -> Callabl
                 if not self.lost:  # a connection made for this may have found a restarted Redis
                     return answer
             except REDIS_GONE as error:
-                self.note(error)
+                self.on_error(error)
         return fallback(self, *args, **kwargs)
 
     return tried
@@ -147,7 +147,7 @@ class ForgivingRedisCache(RedisCache):
             self.mark_lost(RedisError("it has restarted"))
         self.run_id = run_id
 
-    def note(self, error: Exception) -> None:
+    def on_error(self, error: Exception) -> None:
         if isinstance(error, LOST):
             self.mark_lost(error)
         elif time.monotonic() > self.quiet_until:

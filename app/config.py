@@ -189,8 +189,8 @@ def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
     if environment is None:
         raise ConfigError({"APP_ENV": f"expected one of {', '.join(ENVIRONMENTS)}"})
     config = environment()
-    unread = override(config, environ)
-    if faults := config.faults(environ) | unread:
+    unreadable = override(config, environ)
+    if faults := config.faults(environ) | unreadable:
         raise ConfigError(faults)
     return config
 

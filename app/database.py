@@ -131,7 +131,7 @@ def database_state() -> str:
         with time_limit(STATE_SECONDS), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        logger.warning("The database does not answer: %s", reason(error))
+        logger.warning("The database does not answer: %s", describe_error(error))
         return "unavailable"
     return state
 
@@ -151,7 +151,7 @@ def transient(error: BaseException) -> Literal["gone", "slow", "busy", "conflict
     return "gone" if error.connection_invalidated or no_answer or code.startswith(GONE) else None
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Which host, and the first line of what the driver says. Never the password."""
     return f"{db.engine.url.host or db.engine.name}: {getattr(error, 'orig', error)}".strip().partition("\n")[0]
 
@@ -170,7 +170,7 @@ def wait_for_database(limit: float) -> None:
         except SQLAlchemyError as error:
             left = end - time.monotonic()
             if left <= 0:
-                raise click.ClickException(f"no database after {limit:g} s: {reason(error)}") from None
+                raise click.ClickException(f"no database after {limit:g} s: {describe_error(error)}") from None
             pause = min(pause * 2, 8, left)
-            logger.warning("The database is not ready, trying again in %.0f s: %s", pause, reason(error))
+            logger.warning("The database is not ready, trying again in %.0f s: %s", pause, describe_error(error))
             time.sleep(pause)

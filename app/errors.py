@@ -6,8 +6,8 @@ from flask import Flask, Response, current_app, jsonify, render_template, reques
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import BadHost, BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
-from app.database import reason, transient
-from app.request_id import request_id
+from app.database import describe_error, transient
+from app.log_context import request_id
 
 # What passes by itself, and the seconds after which to try again.
 TRANSIENT = {
@@ -30,12 +30,12 @@ class InvalidInput(BadRequest):
 
 def init_app(app: Flask) -> None:
     # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
-    app.register_error_handler(HTTPException, answer)
+    app.register_error_handler(HTTPException, error_response)
     for error in (DBAPIError, TimeoutError):
         app.register_error_handler(error, database_error)
 
 
-def answer(error: HTTPException) -> Response:
+def error_response(error: HTTPException) -> Response:
     response = Response.force_type(error.get_response(), request.environ)  # keeps Allow, Retry-After and the like
     if request.path.startswith("/api/"):
         body: dict[str, Any] = {"status": error.code, "message": error.description, "request_id": request_id()}
@@ -55,5 +55,5 @@ def database_error(error: DBAPIError | TimeoutError) -> Response:
     text, seconds = TRANSIENT[kind]
     # Which statement it was, where that is the question.
     trace = error if kind in ("slow", "conflict") else None
-    current_app.logger.error("%s: %s", text, reason(error), exc_info=trace)
-    return answer(ServiceUnavailable(f"{text}, please try again.", retry_after=seconds))
+    current_app.logger.error("%s: %s", text, describe_error(error), exc_info=trace)
+    return error_response(ServiceUnavailable(f"{text}, please try again.", retry_after=seconds))

@@ -108,7 +108,7 @@ def deliver(self: Task) -> None:
             db.session.commit()
             current_app.extensions["mail_rests_until"] = time.monotonic() + pause
             server = f"{current_app.config['MAIL_SERVER']}:{port(current_app.config)}"
-            logger.warning("%s did not take a mail, trying again in %d s: %s", server, pause, reason(error))
+            logger.warning("%s did not take a mail, trying again in %d s: %s", server, pause, server_reply(error))
             raise self.retry(exc=MailError(server), countdown=pause) from None
     if mail:
         wake_worker()
@@ -140,12 +140,12 @@ def hand_over(mail: Mail) -> None:
         logger.info("MAIL_SERVER is not set, so this mail went nowhere: %s (%s)", mail.subject, shown)
         forget(mail)
         return
-    server = connect(config)
+    server = open_session(config)
     try:
         try:
             server.send_message(message)
         except REFUSED as error:
-            raise RefusedError(reason(error)) from None
+            raise RefusedError(server_reply(error)) from None
         forget(mail)  # before another word, which the server may not answer
         logger.info("A mail was sent: %s", message["Message-ID"])
         with suppress(OSError):
@@ -167,7 +167,7 @@ class RefusedError(MailError):
     """It does not take this one."""
 
 
-def connect(config: dict[str, Any]) -> smtplib.SMTP:
+def open_session(config: dict[str, Any]) -> smtplib.SMTP:
     """A session in which a message may be sent. No password goes to a server that did not prove its name."""
     address, timeout = (config["MAIL_SERVER"], port(config)), config["MAIL_TIMEOUT"]
     verified = ssl.create_default_context()
@@ -190,7 +190,7 @@ def port(config: dict[str, Any]) -> int:
     return config["MAIL_PORT"] or (465 if config["MAIL_USE_SSL"] else 587 if config["MAIL_USE_TLS"] else 25)
 
 
-def reason(error: BaseException) -> str:
+def server_reply(error: BaseException) -> str:
     """What the server or the network said, without the addresses that some of its answers are listed by."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"recipient refused, {[code for code, _ in error.recipients.values()]}"

@@ -16,7 +16,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
-from app.cache import REDIS_GONE, connect
+from app.cache import REDIS_GONE, make_client
 from app.database import pool_limit
 from app.extensions import cache, db
 
@@ -89,7 +89,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
     mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
     length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
     lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
-    client = connect(app.config, retries=0)  # so that one time-out is all that a scrape waits
+    client = make_client(app.config, retries=0)  # so that one time-out is all that a scrape waits
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)

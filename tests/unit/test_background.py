@@ -9,7 +9,7 @@ from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
 
 from app.background import Task
-from app.broker import Hands
+from app.broker import ReleasingQoS
 
 
 @shared_task
@@ -63,17 +63,19 @@ def test_a_task_that_runs_out_of_memory_fails_as_others_do(app):
         assert isinstance(result.result, RuntimeError)
 
 
-@pytest.mark.parametrize("settle", [Hands.ack, Hands.reject, lambda hands, tag: hands.reject(tag, requeue=True)])
+@pytest.mark.parametrize(
+    "settle", [ReleasingQoS.ack, ReleasingQoS.reject, lambda qos, tag: qos.reject(tag, requeue=True)]
+)
 def test_a_message_that_cannot_be_settled_is_in_hand_no_longer(settle):
     """The worker takes no other while it has one in hand."""
-    hands = Hands(
+    qos = ReleasingQoS(
         SimpleNamespace(conn_or_acquire=gone, do_restore=False, unacked_key="", unacked_index_key=""), prefetch_count=1
     )
-    hands._delivered["tag"] = "message"
-    assert not hands.can_consume()
+    qos._delivered["tag"] = "message"
+    assert not qos.can_consume()
     with pytest.raises(ConnectionError):
-        settle(hands, "tag")
-    assert hands.can_consume()
+        settle(qos, "tag")
+    assert qos.can_consume()
 
 
 def gone(*_):

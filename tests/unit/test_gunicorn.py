@@ -40,8 +40,8 @@ def test_the_number_of_processes_is_set_by_either_name_and_at_most_four_by_defau
 
 def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_conf):
     with pytest.raises(ConfigError.__base__) as caught:
-        gunicorn_conf(GUNICORN_THREADS="many", DATABASE_POOL_SIZE="ten")
-    assert caught.value.faults.keys() == {"GUNICORN_THREADS", "DATABASE_POOL_SIZE"}
+        gunicorn_conf(GUNICORN_WORKER_CONNECTIONS="many", DATABASE_POOL_SIZE="ten")
+    assert caught.value.faults.keys() == {"GUNICORN_WORKER_CONNECTIONS", "DATABASE_POOL_SIZE"}
 
 
 def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):

@@ -8,7 +8,7 @@ import pytest
 from app.background import Task
 from app.config import ConfigError, load
 from app.extensions import db
-from app.mail import Mail, compose, connect, deliver, port, send_mail
+from app.mail import Mail, compose, deliver, open_session, port, send_mail
 from tests.smtp import certificate, mail_server
 from tests.wait import until
 
@@ -46,21 +46,21 @@ def test_no_password_goes_to_a_server_of_another_name(settings, tmp_path, monkey
     monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))
     with mail_server(pair, login=True) as server:
         with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
 def test_no_password_goes_to_a_server_that_nobody_vouches_for(settings, tmp_path):
     with mail_server(certificate(tmp_path, "localhost"), login=True) as server:
         with pytest.raises(ssl.SSLCertVerificationError):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
 def test_no_password_goes_to_a_server_without_starttls(settings):
     with mail_server(login=True) as server:
         with pytest.raises(smtplib.SMTPNotSupportedError):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
@@ -69,7 +69,7 @@ def test_a_server_that_is_silent_does_not_hold_the_worker(make_app):
         number = str(silent.getsockname()[1])
         config = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT=number, MAIL_TIMEOUT="0.2").config
         with pytest.raises(OSError, match="timed out"):
-            connect(config)
+            open_session(config)
 
 
 def waiting():
