@@ -45,8 +45,8 @@ setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
 jwt-rotate: ## Sign tokens with a new key; those of the former one stay good
 	@scripts/jwt-rotate.sh
-lock: ## Resolve requirements.in anew into requirements.txt, with hashes
-	@scripts/lock.sh
+lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
+	@scripts/lock.sh $(if $(upgrade),--upgrade)
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 

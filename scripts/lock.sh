@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Locks what is installed from PyPI with hashes, in the Python that the images have.
+# Locks what is installed from PyPI with hashes, in the Python that the images have. What is locked stays as it is, so
+# that one more package moves none of the others; `--upgrade` takes the latest of all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +12,9 @@ for list in app/requirements nginx/requirements tests/requirements certbot/requi
   echo "# Made by \`make lock\` from ${list#*/}.in." >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv==0.13.8 >&2
+    cp $list.txt /tmp/locked.txt
     uv --system-certs pip compile --quiet --python-platform linux --generate-hashes --no-emit-index-url --no-header \
-      $list.in" >>"$new"
+      --output-file /tmp/locked.txt $* $list.in
+    cat /tmp/locked.txt" >>"$new"
   cat "$new" >"$list.txt"
 done
