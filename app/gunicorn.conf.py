@@ -123,6 +123,12 @@ def post_fork(server, worker):
     os.environ["GUNICORN_SLOT"] = str(worker.slot)
 
 
+def post_worker_init(worker):
+    from app.loop import Watchdog  # only now: in a worker, which gevent has patched
+
+    Watchdog()
+
+
 def child_exit(server, worker):
     # Gauges of the living end with it: after a HUP others have other slots, and would be counted beside it.
     for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.slot}.db"):

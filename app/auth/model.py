@@ -1,14 +1,12 @@
 """A user, and the password that only the user knows."""
 
 import re
-from functools import cache
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
-from sqlalchemy import String
+from sqlalchemy import ColumnElement, String
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth import passwords
 from app.database import ID_MAX, CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import db
@@ -16,14 +14,6 @@ from app.validation import read_fields
 
 # Lengths. A password: NIST SP 800-63B has no rules for its characters, and a bound so that hashing has one, too.
 LIMITS = {"email": (3, 254), "password": (12, 256)}
-
-hasher = PasswordHasher()  # argon2id, with the parameters of RFC 9106 for little memory: 64 MB, about 50 ms
-
-
-@cache
-def nobody() -> str:
-    """A hash of nobody's password: who does not exist takes as long as who does."""
-    return hasher.hash("")
 
 
 class User(db.Model):
@@ -44,7 +34,7 @@ def create_user(data: object) -> User:
     email = fields["email"].lower()
     if not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", email):
         raise InvalidInput({"email": "expected an address such as you@example.com"})
-    user = User(email=email, password_hash=hasher.hash(fields["password"]))
+    user = User(email=email, password_hash=passwords.make_hash(fields["password"]))
     db.session.add(user)
     try:
         db.session.commit()
@@ -58,11 +48,17 @@ def authenticate(data: object) -> User | None:
     """The user with this `email` and `password`."""
     fields = read_fields(data, {name: (1, maximum) for name, (_, maximum) in LIMITS.items()})
     user = db.session.scalar(db.select(User).filter_by(email=fields["email"].lower()))
-    try:
-        hasher.verify(user.password_hash if user else nobody(), fields["password"])
-    except VerificationError:
+    if not passwords.matches(user and user.password_hash, fields["password"]) or user is None:
         return None
-    if user and hasher.check_needs_rehash(user.password_hash):  # the parameters have grown since
-        user.password_hash = hasher.hash(fields["password"])
-        db.session.commit()
+    if passwords.hasher.check_needs_rehash(user.password_hash):  # the parameters have grown since
+        same = User.password_hash == user.password_hash
+        update(user, same, password_hash=passwords.make_hash(fields["password"]))
     return user
+
+
+def update(user: User, *conditions: ColumnElement[bool], **values: object) -> User | None:
+    """The user as it is now, if the conditions held."""
+    query = db.update(User).where(User.id == user.id, *conditions).values(values).returning(User)
+    changed = db.session.scalar(query)
+    db.session.commit()
+    return changed

@@ -1,5 +1,7 @@
 """An application for the tests only, run with the product's image and gunicorn settings: it waits, and it tells."""
 
+import time
+
 from flask import request
 from sqlalchemy import text
 
@@ -14,6 +16,14 @@ app = create_app()
 def wait():
     db.session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": request.args.get("seconds", type=float)})
     return "waited"
+
+
+@app.get("/compute")
+def compute():
+    until = time.monotonic() + request.args.get("seconds", type=float)
+    while time.monotonic() < until:
+        pass
+    return "computed"
 
 
 @app.get("/sql")

@@ -1,5 +1,6 @@
 """gunicorn, gevent and psycopg2 together: requests wait side by side, and a stop loses none of them."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +32,18 @@ def test_fifty_requests_that_wait_in_the_database_wait_together(waiting):
         together = time.monotonic() - started
     assert statuses == [200] * 50
     assert together < 10 * alone, "one after the other would be fifty times"
+
+
+def test_who_holds_up_all_requests_of_a_process_is_in_the_log_with_its_stack(waiting):
+    waiting.get("/compute?seconds=0.3")
+
+    def told():
+        lines = run("docker", "logs", waiting.address).stdout.splitlines()
+        return next((json.loads(line) for line in lines if "/srv/probe.py" in line), None)
+
+    line = until(told, within=5)
+    assert "The event loop was held for" in line["message"]
+    assert "in compute" in line["stack"]
 
 
 def test_a_stop_finishes_the_requests_in_hand(waiting):

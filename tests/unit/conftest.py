@@ -1,10 +1,15 @@
 import importlib.util
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import event
 
 from app import create_app
+from app.auth import passwords
 from app.config import load
+from app.extensions import db
 
 APP = Path(__file__).parents[2] / "app"
 USER = {"email": "user@example.test", "password": "correct horse battery"}
@@ -14,6 +19,26 @@ def sign_up(client, **fields):
     """The client, with the session of a new user."""
     assert client.post("/register", data=USER | fields).status_code == 303
     return client
+
+
+@contextmanager
+def queries(app):
+    """The statements of the block."""
+    asked = []
+    with app.app_context():
+        engine = db.engine
+
+    def note(connection, cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch):
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
