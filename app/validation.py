@@ -53,14 +53,19 @@ def read_body() -> Any:
         abort(400, "This JSON is nested too deeply.")
 
 
-def read_fields(data: Any, limits: dict[str, tuple[int, int]]) -> dict[str, str]:
-    """The text fields of an object, trimmed; `limits` has the least and the greatest length of each."""
+def read_fields(data: Any, limits: dict[str, tuple[Any, ...]]) -> dict[str, str]:
+    """The text fields of an object, trimmed; `limits` has the least and the greatest length of each.
+
+    Then come functions that check more, if any: each returns what is to be stored, or raises ValueError.
+    """
     if not isinstance(data, dict):
         raise InvalidInput({name: "expected an object with this field" for name in limits if limits[name][0]})
     fields, faults = {}, dict.fromkeys(data.keys() - limits.keys(), "unknown field")
-    for name, (minimum, maximum) in limits.items():
+    for name, (minimum, maximum, *functions) in limits.items():
         try:
             fields[name] = read_text(data.get(name, ""), minimum, maximum)
+            for function in functions:
+                fields[name] = function(fields[name])
         except ValueError as error:
             faults[name] = str(error)
     if faults:
@@ -71,11 +76,10 @@ def read_fields(data: Any, limits: dict[str, tuple[int, int]]) -> dict[str, str]
 def read_text(value: Any, minimum: int, maximum: int) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text")
-    # A browser sends its line breaks as CRLF but counts each as one character.
-    text = value.replace("\r\n", "\n")
+    # What is stored is measured. A browser sends its line breaks as CRLF, and counts each as one character.
+    text = value.replace("\r\n", "\n").strip()
     if len(text) > maximum:
         raise ValueError(f"expected at most {maximum:,} characters")
-    text = text.strip()
     if len(text) < minimum:
         raise ValueError(f"expected at least {minimum} characters" if text else "expected some text")
     # JSON can carry both, PostgreSQL takes neither: NUL, and halves of a surrogate pair.

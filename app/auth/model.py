@@ -1,24 +1,26 @@
 """A user, and the password that only the user knows."""
 
-import re
-
 from sqlalchemy import ColumnElement, String
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.auth import passwords
+from app.auth import address, passwords
 from app.database import ID_MAX, CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import db
 from app.validation import read_fields
 
 # Lengths. A password: NIST SP 800-63B has no rules for its characters, and a bound so that hashing has one, too.
-LIMITS = {"email": (3, 254), "password": (12, 256)}
+LIMITS = {"email": (3, address.LENGTH), "password": (12, 256)}
+# An address is measured in its normal form.
+ADDRESS = (1, 1000, address.normal)
+# Of an account that exists, perhaps since there were other rules.
+ASKED = {"email": (1, 1000), "password": (1, LIMITS["password"][1])}
 
 
 class User(db.Model):
     id: Mapped[Id]
-    email: Mapped[str] = mapped_column(String(LIMITS["email"][1]), unique=True)
+    email: Mapped[str] = mapped_column(String(address.LENGTH), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[CreatedAt]
 
@@ -28,26 +30,29 @@ def get_user(user_id: object) -> User | None:
     return db.session.get(User, user_id) if type(user_id) is int and 0 < user_id <= ID_MAX else None
 
 
+def find_user(email: str) -> User | None:
+    return db.session.scalar(db.select(User).where(User.email.in_(address.stored_forms(email))).order_by(User.id))
+
+
 def create_user(data: object) -> User:
     """From `email` and `password`. InvalidInput says what is wrong with them."""
-    fields = read_fields(data, LIMITS)
-    email = fields["email"].lower()
-    if not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", email):
-        raise InvalidInput({"email": "expected an address such as you@example.com"})
-    user = User(email=email, password_hash=passwords.make_hash(fields["password"]))
-    db.session.add(user)
+    fields = read_fields(data, {"email": ADDRESS, "password": LIMITS["password"]})
+    user = User(email=fields["email"], password_hash=passwords.make_hash(fields["password"]))
     try:
+        if find_user(user.email):
+            raise ValueError
+        db.session.add(user)
         db.session.commit()
-    except IntegrityError:
+    except ValueError, IntegrityError:
         db.session.rollback()
         raise InvalidInput({"email": "this address has an account already"}) from None
     return user
 
 
 def authenticate(data: object) -> User | None:
-    """The user with this `email` and `password`."""
-    fields = read_fields(data, {name: (1, maximum) for name, (_, maximum) in LIMITS.items()})
-    user = db.session.scalar(db.select(User).filter_by(email=fields["email"].lower()))
+    """The user with this `email` and `password`, as read before the password was checked."""
+    fields = read_fields(data, ASKED)
+    user = find_user(fields["email"])
     if not passwords.matches(user and user.password_hash, fields["password"]) or user is None:
         return None
     if passwords.hasher.check_needs_rehash(user.password_hash):  # the parameters have grown since

@@ -1,6 +1,6 @@
 """What app/auth/api.py takes and answers."""
 
-from app.auth.model import LIMITS
+from app.auth.model import ASKED
 from app.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
 
 TOKENS = {
@@ -18,7 +18,7 @@ USER = {
     "required": ["id", "email"],
     "properties": {"id": {"type": "integer"}, "email": {"type": "string"}},
 }
-CREDENTIALS = json_body({name: text_field(1, maximum) for name, (_, maximum) in LIMITS.items()}, [*LIMITS])
+CREDENTIALS = json_body({name: text_field(*limits) for name, limits in ASKED.items()}, [*ASKED])
 
 PATHS = {
     "/api/token": {

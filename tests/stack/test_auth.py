@@ -3,6 +3,8 @@
 import json
 import threading
 
+import pytest
+
 from tests.shell import docker, run
 from tests.wait import until
 
@@ -54,6 +56,33 @@ def test_while_redis_is_away_tokens_wait_and_sessions_do_not(stack):
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert stack.site.get("/api/whoami").status == 200
     assert stack.stranger.get("/api/whoami", headers=access).status == 200
+
+
+# PostgreSQL counts characters, and takes neither NUL nor half of a surrogate pair.
+ODD = ["\0", "\ud800", "\udc00\ud800", "İ", "ŉ", "ﬁ", "\u0301", "\u202e", "\U0001f642", "\U0010ffff", "a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/register", USER),
+        ("/login", USER),
+        ("/api/token", USER),
+        ("/notes", ["title"]),
+        ("/api/notes", ["title", "body"]),
+    ],
+)
+def test_no_text_in_any_field_is_an_error_with_postgresql(prod, path, names):
+    for odd in ODD:
+        for length in (1, 126, 200, 254, 10_000):
+            for text in (odd * length, f"{odd * length}@example.test"):
+                fields = dict.fromkeys(names, text)
+                if path.startswith("/api"):
+                    answer = prod.site.post_json(path, fields)
+                else:
+                    encoded = {name: value.encode(errors="surrogatepass") for name, value in fields.items()}
+                    answer = prod.site.post_form(path, **encoded)
+                assert answer.status < 500, (ascii(odd), length)
 
 
 def test_another_key_signs_without_a_lost_request_and_tokens_of_the_former_stay_good(prod):

@@ -174,22 +174,6 @@ def test_what_is_no_key_stops_the_app_with_its_name_and_never_its_value(make_app
     assert value[:60] not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{}, {"email": "x"}, {"email": "a b@example.test"}, {"password": "too short"}, {"password": "x" * 257}],
-)
-def test_what_is_no_account_is_refused_with_the_field_named(client, fields):
-    refused = client.post("/register", data={} if not fields else USER | fields)
-    assert refused.status_code == 400
-    assert "expected" in refused.text
-    assert "Set-Cookie" not in refused.headers
-
-
-def test_an_address_has_one_account(client, user):
-    refused = client.post("/register", data=USER | {"email": USER["email"].upper()})
-    assert (refused.status_code, "has an account already" in refused.text) == (400, True)
-
-
 def test_sign_in_sign_out(client, user):
     wrong = client.post("/login", data=USER | {"password": "another one than that"})
     assert (wrong.status_code, "no user has this address and password" in wrong.text) == (400, True)

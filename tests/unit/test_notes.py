@@ -70,6 +70,10 @@ def test_a_title_of_300_kb_is_a_413_and_not_stored(client, path):
     assert client.get("/api/notes").json["total"] == 0
 
 
+def test_what_is_stored_is_measured_and_not_what_is_trimmed(client):
+    assert client.post("/api/notes", json={"title": f"  {'x' * 200}\r\n"}).status_code == 201
+
+
 def test_the_longest_note_fits_in_every_encoding(client):
     longest = {"title": "\N{GRINNING FACE}" * 200, "body": "\N{GRINNING FACE}" * 10_000}
     assert client.post("/api/notes", json=longest).status_code == 201
