@@ -21,6 +21,9 @@ from urllib.parse import urlsplit
 # In example values. None is so short that a random key contains it by chance.
 EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "password", "placeholder", "secret")
 
+# Seconds after which something ends, so not 0.
+TIMES = ("SESSION_IDLE", "SESSION_LIFETIME", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES", "TASK_TIME_LIMIT")
+
 
 class ConfigError(SystemExit):
     """All faults of a configuration at once. Uncaught, it ends the process with its message and no traceback."""
@@ -72,6 +75,8 @@ class BaseConfig:
     CACHE_DEFAULT_TIMEOUT: int = 60  # seconds
 
     REGISTRATION: bool = True  # anybody may sign up; off: flask user create
+    SESSION_IDLE: int = 7 * 24 * 3600  # seconds without a request after which a session ends;
+    SESSION_LIFETIME: int = 30 * 24 * 3600  # and seconds after which it ends in any case
     SECRET_KEY_FALLBACKS: list[str] = []  # noqa: RUF012 - former keys: sessions made with them stay good
     JWT_PRIVATE_KEY: str | None = None  # RSA, as PEM; not set: one that lasts as long as the process
     JWT_PUBLIC_KEYS: str | None = None  # of keys that signed before it, as PEM
@@ -125,8 +130,9 @@ class BaseConfig:
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:
             faults["SENTRY_TRACES_SAMPLE_RATE"] = "expected a number from 0 to 1"
-        if not self.TASK_TIME_LIMIT:
-            faults["TASK_TIME_LIMIT"] = "expected a number of seconds, 1 or more"
+        for name in TIMES:
+            if not 1 <= getattr(self, name) <= 10**9:
+                faults[name] = "expected a number of seconds, 1 or more, below thirty years"
         if self.MAIL_USE_TLS and self.MAIL_USE_SSL:
             faults["MAIL_USE_SSL"] = "expected either MAIL_USE_TLS or MAIL_USE_SSL, both are on"
         elif self.MAIL_USERNAME and not (self.MAIL_USE_TLS or self.MAIL_USE_SSL):

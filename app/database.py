@@ -31,6 +31,7 @@ CONFLICT = ("40001", "40P01", "SQLITE_BUSY", "SQLITE_LOCKED")  # serialization f
 
 # Columns that models share. SQLite counts up by itself only in a plain INTEGER.
 Id = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
+Time = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))]
 

@@ -2,12 +2,13 @@
 
 from flask import Flask
 
-from app.auth import api, cli, tokens, views
+from app.auth import api, cli, current, tokens, views
 from app.auth.openapi import PATHS
 from app.openapi import describe
 
 
 def init_app(app: Flask) -> None:
+    current.init_app(app)
     tokens.init_app(app)
     app.register_blueprint(api.blueprint)
     describe(app, PATHS)

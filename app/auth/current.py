@@ -1,26 +1,60 @@
 """Who asks: a person with a session cookie, or a program with a token. Views need nothing else of this folder."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import g, redirect, request, session, url_for
+from flask import Flask, current_app, g, redirect, request, session, url_for
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from app.auth import tokens
-from app.auth.model import User, get_user
+from app.auth import sign_ins, tokens
+from app.auth.model import User
+from app.auth.sign_ins import SignIn
 from app.redirects import local_target
+
+
+def init_app(app: Flask) -> None:
+    app.config["PERMANENT_SESSION_LIFETIME"] = app.config["SESSION_IDLE"]  # Flask's name for it
 
 
 def current_user() -> User | None:
     """Whoever signed in. A token that is not good is an error, not a stranger: Unauthorized says what is wrong."""
-    if "user" not in g:
-        if "Authorization" in request.headers:
-            g.user = tokens.bearer()
-        else:
-            g.user = get_user(session.get("user"))
-    return g.user
+    sign_in = current_sign_in()
+    return sign_in and sign_in.user
+
+
+def current_sign_in() -> SignIn | None:
+    if "sign_in" not in g:
+        g.sign_in = tokens.bearer("access")[0] if "Authorization" in request.headers else from_cookie()
+        g.user = g.sign_in and g.sign_in.user
+    return g.sign_in
+
+
+def from_cookie() -> SignIn | None:
+    if "user" not in session:
+        return None
+    sign_in = sign_ins.find(session.get("sign_in"))
+    if sign_in is None:
+        session.clear()  # it has ended elsewhere
+    elif time.time() - session["seen"] > current_app.config["SESSION_IDLE"] / 10:
+        session["seen"] = time.time()  # which signs the cookie anew, for another SESSION_IDLE
+    return sign_in
+
+
+def begin_session(user: User) -> None:
+    """A session for whoever sent this request."""
+    session.clear()  # nothing of a stranger's session goes on
+    key = sign_ins.begin(user, current_app.config["SESSION_LIFETIME"]).hex
+    session.update({"user": user.id, "sign_in": key, "seen": time.time()})
+    g.sign_in = sign_ins.find(key)
+
+
+def end_session() -> None:
+    if found := current_sign_in():
+        sign_ins.end(found)
+    session.clear()
 
 
 def login_required(view: Callable[..., Any]) -> Callable[..., Any]:

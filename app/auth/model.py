@@ -1,11 +1,11 @@
 """A user, and the password that only the user knows."""
 
-from sqlalchemy import ColumnElement, String
+from sqlalchemy import ColumnElement, String, false
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth import address, passwords
-from app.database import ID_MAX, CreatedAt, Id
+from app.database import CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import db
 from app.validation import read_fields
@@ -22,12 +22,9 @@ class User(db.Model):
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(address.LENGTH), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
+    session_epoch: Mapped[int] = mapped_column(default=0, server_default="0")  # a sign-in of an earlier one is over
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[CreatedAt]
-
-
-def get_user(user_id: object) -> User | None:
-    """From a session or a token. It is signed, but an older release, or another application, may have made it."""
-    return db.session.get(User, user_id) if type(user_id) is int and 0 < user_id <= ID_MAX else None
 
 
 def find_user(email: str) -> User | None:
@@ -53,12 +50,23 @@ def authenticate(data: object) -> User | None:
     """The user with this `email` and `password`, as read before the password was checked."""
     fields = read_fields(data, ASKED)
     user = find_user(fields["email"])
-    if not passwords.matches(user and user.password_hash, fields["password"]) or user is None:
+    if not passwords.matches(user and user.password_hash, fields["password"]) or user is None or user.disabled:
         return None
     if passwords.hasher.check_needs_rehash(user.password_hash):  # the parameters have grown since
         same = User.password_hash == user.password_hash
         update(user, same, password_hash=passwords.make_hash(fields["password"]))
     return user
+
+
+def change_password(user: User, password: str) -> User | None:
+    """Ends all sessions and tokens. None: somebody was faster, and nothing has changed."""
+    return sign_out_everywhere(
+        user, User.session_epoch == user.session_epoch, password_hash=passwords.make_hash(password)
+    )
+
+
+def sign_out_everywhere(user: User, *conditions: ColumnElement[bool], **values: object) -> User | None:
+    return update(user, *conditions, session_epoch=User.session_epoch + 1, **values)
 
 
 def update(user: User, *conditions: ColumnElement[bool], **values: object) -> User | None:

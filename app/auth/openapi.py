@@ -5,7 +5,7 @@ from app.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
 
 TOKENS = {
     "type": "object",
-    "required": ["access_token", "token_type", "expires_in"],
+    "required": ["access_token", "refresh_token", "token_type", "expires_in"],
     "properties": {
         "access_token": {"type": "string"},
         "refresh_token": {"type": "string"},
@@ -25,8 +25,10 @@ PATHS = {
         "post": operation("Tokens for an address and a password", {200: TOKENS}, 400, 401, 413, 415, body=CREDENTIALS)
     },
     "/api/token/refresh": {
-        "post": operation("A new access token for a refresh token", {200: TOKENS}, 401, security=TOKEN)
+        "post": operation("New tokens for a refresh token, which is then used up", {200: TOKENS}, 401, security=TOKEN)
     },
-    "/api/token/revoke": {"post": operation("End the token that is sent", {204: None}, 401, security=TOKEN)},
+    "/api/token/revoke": {
+        "post": operation("End the token that is sent, and all others of its sign-in", {204: None}, 401, security=TOKEN)
+    },
     "/api/whoami": {"get": operation("Who you are", {200: USER}, 401, security=SIGNED_IN)},
 }

@@ -1,58 +1,88 @@
-"""Sign in, sign up, sign out, as pages. The session cookie holds the user's id, signed with SECRET_KEY."""
+"""Accounts as pages: sign in and out, sign up, another password."""
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.auth.model import LIMITS, User, authenticate, create_user
+from app.auth import passwords
+from app.auth.current import begin_session, current_user, end_session, login_required
+from app.auth.model import ASKED, LIMITS, authenticate, change_password, create_user, sign_out_everywhere
 from app.errors import InvalidInput
 from app.redirects import local_target
-from app.validation import limit_body
+from app.validation import limit_body, read_fields
 
 blueprint = Blueprint("auth", __name__, template_folder="templates")
 blueprint.before_request(limit_body)
 
+# The fields of each form, by what a browser may fill in.
+EMAIL, OLD, NEW = {"email": "username"}, {"old_password": "current-password"}, {"password": "new-password"}
+FORMS = {
+    "login": ("Sign in", EMAIL | {"password": "current-password"}),
+    "register": ("Sign up", EMAIL | NEW),
+    "account": ("Account", OLD | NEW),
+}
 
-@blueprint.get("/login")
-def login() -> ResponseReturnValue:
-    return show_form("login")
+
+@blueprint.get("/login", endpoint="login")
+@blueprint.get("/register", endpoint="register")
+def show_form(faults: dict[str, str] | None = None) -> str:
+    """That of the page whose address this is."""
+    form = request.url_rule.rule.rpartition("/")[2]
+    title, fields = FORMS[form]
+    options = {"form": form, "title": title, "fields": fields, "user": g.get("user")}
+    return render_template("auth/form.html", limits=LIMITS, faults=faults or {}, **options)
+
+
+@blueprint.errorhandler(InvalidInput)
+def show_faults(error: InvalidInput) -> ResponseReturnValue:
+    return show_form(error.fields), error.code
 
 
 @blueprint.post("/login")
-def create_session() -> ResponseReturnValue:
-    try:
-        user = authenticate(request.form.to_dict())
-        faults = {} if user else {"password": "no user has this address and password"}
-    except InvalidInput as error:
-        user, faults = None, error.fields
-    return sign_in(user) if user else (show_form("login", faults), 400)
-
-
-@blueprint.get("/register")
-def register() -> ResponseReturnValue:
-    return show_form("register")
+def log_in() -> ResponseReturnValue:
+    user = authenticate(request.form.to_dict())
+    if user is None:
+        raise InvalidInput({"password": "no user has this address and password"})
+    begin_session(user)
+    return redirect(next_page(), 303)
 
 
 @blueprint.post("/register")
 def create_account() -> ResponseReturnValue:
     if not current_app.config["REGISTRATION"]:
         abort(403, "New users are made by this site's operator.")
-    try:
-        return sign_in(create_user(request.form.to_dict()))
-    except InvalidInput as error:
-        return show_form("register", error.fields), 400
+    begin_session(create_user(request.form.to_dict()))
+    return redirect(next_page(), 303)
+
+
+@blueprint.get("/account")
+@login_required
+def account() -> ResponseReturnValue:
+    return show_form()
+
+
+@blueprint.post("/account")
+@login_required
+def replace_password() -> ResponseReturnValue:
+    user = current_user()
+    fields = read_fields(request.form.to_dict(), {"old_password": ASKED["password"], "password": LIMITS["password"]})
+    if not passwords.matches(user.password_hash, fields["old_password"]):
+        raise InvalidInput({"old_password": "this is not your password"})
+    if changed := change_password(user, fields["password"]):
+        begin_session(changed)
+        flash("The password is changed. Everywhere else you are signed out.")
+    return redirect(url_for(".account"), 303)
 
 
 @blueprint.post("/logout")
-def end_session() -> ResponseReturnValue:
-    session.clear()
+def log_out() -> ResponseReturnValue:
+    """Here; or everywhere, tokens included."""
+    user = current_user()
+    end_session()
+    if user and "everywhere" in request.form:
+        sign_out_everywhere(user)
     return redirect(url_for("status.index"), 303)
 
 
-def sign_in(user: User) -> ResponseReturnValue:
-    session.clear()  # nothing of a stranger's session goes on
-    session["user"] = user.id
-    return redirect(local_target(request.args.get("next", "")) or url_for("status.index"), 303)
-
-
-def show_form(action: str, faults: dict[str, str] | None = None) -> str:
-    return render_template("auth/form.html", action=action, limits=LIMITS, faults=faults or {})
+def next_page() -> str:
+    """Where the user wanted to go, if that is a page of this site."""
+    return local_target(request.args.get("next", "")) or url_for("status.index")

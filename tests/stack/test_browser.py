@@ -107,7 +107,14 @@ def test_sign_up_write_upload_report_and_leave(prod, chromium, size):
         page.get_by_role("link", name="Notes").click()
         note.get_by_role("button", name="Delete").click()
         expect(note).to_have_count(0)
-        page.get_by_role("button", name="Sign out").click()
+
+        page.get_by_role("link", name="Account").click()
+        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_label("New password").fill("another one than that")
+        page.get_by_role("button", name="Change password").click()
+        expect(page.get_by_text("The password is changed")).to_be_visible()
+        look(page, "account", size)
+        page.get_by_role("button", name="Sign out", exact=True).click()
         expect(page.get_by_role("link", name="Sign in")).to_be_visible()
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.wait import until
 
 PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
-LOGINS = ["/login", "/register", "/api/token"]
+LOGINS = ["/login", "/register", "/api/token", "/account"]
 
 
 @contextmanager
@@ -63,8 +63,7 @@ def test_the_default_lets_a_page_with_all_its_files_pass_and_not_two_hundred(pro
 
 def test_who_guesses_passwords_is_stopped_early_whichever_door_he_tries(prod):
     with limits(prod, LOGIN_RATE_LIMIT="1r/m"):
-        tried = [prod.site.request("POST", path).status for path in LOGINS * 2]
-        assert len(tried) == LOGIN_BURST
+        tried = [prod.site.request("POST", path).status for path in (LOGINS * 2)[:LOGIN_BURST]]
         assert 429 not in tried
         for path in [*LOGINS, "//login", "/%6cogin", "/./login", "/login?next=/"]:
             assert prod.site.request("POST", path).status == 429, path

@@ -1,4 +1,4 @@
-"""Accounts: their addresses and passwords."""
+"""Accounts: their addresses and passwords, and the command line."""
 
 import pytest
 from argon2 import PasswordHasher
@@ -116,6 +116,7 @@ def test_a_hash_grows_with_the_parameters_and_sessions_go_on(app, user, monkeypa
 FIELDS = [
     ("/register", ("email", "password")),
     ("/login", ("email", "password")),
+    ("/account", ("old_password", "password")),
     ("/notes", ("title", "body")),
     ("/api/token", ("email", "password")),
     ("/api/notes", ("title", "body")),
@@ -141,3 +142,52 @@ def test_no_text_in_any_field_is_an_error(app, path, names):
         assert answer.status_code < 500, answer.text
 
     send()
+
+
+@pytest.fixture
+def flask(app):
+    """Runs flask user ..."""
+    return lambda *arguments: app.test_cli_runner().invoke(args=["user", *arguments])
+
+
+def test_users_are_made_on_the_command_line(flask):
+    assert "User 1 is there" in flask("create", "cli@example.test", "--password", USER["password"]).output
+    refused = flask("create", "cli@example.test", "--password", "short")
+    assert refused.exit_code == 1
+    assert "password: expected at least 12 characters" in refused.output
+
+
+def test_the_command_line_sets_a_password_and_ends_what_there_was(app, user, flask):
+    assert flask("reset", USER["email"].upper(), "--password", NEW).exit_code == 0
+    assert user.get("/api/whoami").status_code == 401
+    assert app.test_client().post("/login", data=USER | {"password": NEW}).status_code == 303
+
+
+def test_the_command_line_signs_a_user_out(app, user, flask):
+    assert flask("sign-out", USER["email"]).exit_code == 0
+    assert user.get("/api/whoami").status_code == 401
+    assert app.test_client().post("/login", data=USER).status_code == 303
+
+
+def test_a_disabled_user_is_out_at_once_and_stays_out_until_enabled(app, user, flask):
+    token = app.test_client().post("/api/token", json=USER).json["access_token"]
+    assert flask("disable", USER["email"]).exit_code == 0
+    assert user.get("/api/whoami").status_code == 401
+    assert app.test_client().get("/api/whoami", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert app.test_client().post("/login", data=USER).status_code == 400
+    assert app.test_client().post("/api/token", json=USER).status_code == 401
+    assert flask("enable", USER["email"]).exit_code == 0
+    assert user.get("/api/whoami").status_code == 401
+    assert app.test_client().post("/login", data=USER).status_code == 303
+
+
+@pytest.mark.parametrize("command", ["reset", "sign-out", "disable", "enable"])
+def test_a_user_who_is_not_there_is_told_on_the_command_line(flask, command):
+    done = flask(command, "nobody@example.test", *(["--password", NEW] if command == "reset" else []))
+    assert (done.exit_code, "No user has the address nobody@example.test" in done.output) == (2, True)
+
+
+def test_no_more_users_sign_up_where_registration_is_off(make_app):
+    client = make_app(REGISTRATION="off").test_client()
+    assert client.post("/register", data=USER).status_code == 403
+    assert "Sign up" not in client.get("/login").text

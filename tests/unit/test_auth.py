@@ -4,16 +4,23 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from uuid import uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import HealthCheck, given, settings, strategies
 
+from app.auth import sign_ins
+from app.auth.model import authenticate, change_password, find_user
 from app.config import ConfigError
 from app.extensions import db
-from tests.unit.conftest import USER, sign_up
+from tests.unit.conftest import USER, queries, sign_up
 
 
 def pem(key):
@@ -96,6 +103,9 @@ FORGERIES = {
     "expired": lambda claims: forged(claims, exp=int(time.time()) - 1),
     "not yet good": lambda claims: forged(claims, nbf=int(time.time()) + 60),
     "for a user who is gone": lambda claims: forged(claims, sub="7"),
+    "of another user": lambda claims: forged(claims, sub="2"),
+    "of another sign-in": lambda claims: forged(claims, sid=str(uuid4())),
+    "of none": lambda claims: forged(claims, sid="x"),
     "no token": lambda claims: "x.y.z",
     "nothing": lambda claims: "",
 }
@@ -103,6 +113,29 @@ FORGERIES = {
 
 def test_the_forgeries_below_are_good_but_for_one_thing(client, tokens):
     assert client.get("/api/whoami", headers=bearer(forged(claims(tokens)))).status_code == 200
+
+
+@pytest.mark.parametrize("claim", ["exp", "jti", "sid", "sub", "iss", "aud"])
+def test_a_token_without_one_of_its_claims_is_refused_even_when_we_signed_it(client, tokens, claim):
+    short = {name: value for name, value in claims(tokens).items() if name != claim}
+    assert client.get("/api/whoami", headers=bearer(forged(short))).status_code == 401
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    claim=strategies.sampled_from(["exp", "iat", "nbf", "jti", "sid", "sub", "type", "fresh", "aud", "iss"]),
+    value=strategies.recursive(
+        strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
+        lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
+        max_leaves=5,
+    ),
+)
+def test_whatever_a_token_of_ours_claims_is_no_error(client, tokens, claim, value):
+    # By hand, because the library refuses to sign some of it.
+    part = urlsafe_b64encode(json.dumps(claims(tokens) | {claim: value}).encode()).rstrip(b"=").decode()
+    head = f"{forged({}).split('.')[0]}.{part}"
+    signed = f"{head}.{urlsafe_b64encode(KEY.sign(head.encode(), PKCS1v15(), SHA256())).rstrip(b'=').decode()}"
+    assert client.get("/api/whoami", headers=bearer(signed)).status_code in (200, 401)
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -128,6 +161,23 @@ def test_a_refresh_token_gets_new_tokens_and_nothing_else(client, tokens):
     assert client.post("/api/token/refresh", headers=bearer(tokens["access_token"])).status_code == 401
 
 
+def test_a_refresh_token_is_good_once_and_who_uses_it_twice_ends_its_family(client, tokens):
+    again = client.post("/api/token/refresh", headers=bearer(tokens["refresh_token"])).json
+    other = client.post("/api/token", json=USER).json
+    assert client.post("/api/token/refresh", headers=bearer(tokens["refresh_token"])).status_code == 401
+    for ended in (tokens["access_token"], again["access_token"]):
+        assert client.get("/api/whoami", headers=bearer(ended)).status_code == 401
+    assert client.post("/api/token/refresh", headers=bearer(again["refresh_token"])).status_code == 401
+    assert client.get("/api/whoami", headers=bearer(other["access_token"])).status_code == 200
+
+
+def test_a_family_of_tokens_ends_when_its_first_refresh_token_would_have(client, tokens):
+    again = client.post("/api/token/refresh", headers=bearer(tokens["refresh_token"])).json
+    first, second = (jwt.decode(both["refresh_token"], options={"verify_signature": False}) for both in (tokens, again))
+    assert (first["exp"], first["sid"]) == (second["exp"], second["sid"])
+    assert first["jti"] != second["jti"]
+
+
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
 def test_a_revoked_token_is_refused(client, tokens, kind):
     token = bearer(tokens[kind])
@@ -136,13 +186,39 @@ def test_a_revoked_token_is_refused(client, tokens, kind):
     assert client.post(path, headers=token).status_code == 401
 
 
-def test_without_redis_tokens_are_not_believed_and_the_answer_says_so(make_app):
-    """Whether one is revoked is not known."""
+def test_to_revoke_a_refresh_token_ends_its_access_tokens(client, tokens):
+    assert client.post("/api/token/revoke", headers=bearer(tokens["refresh_token"])).status_code == 204
+    assert client.get("/api/whoami", headers=bearer(tokens["access_token"])).status_code == 401
+
+
+def test_tokens_need_no_redis(make_app):
+    """What has ended stands in the database."""
     app = make_app(REDIS_URL="redis://127.0.0.1:1")
     sign_up(app.test_client())
-    token = app.test_client().post("/api/token", json=USER).json["access_token"]
-    refused = app.test_client().get("/api/whoami", headers=bearer(token))
-    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    token = bearer(app.test_client().post("/api/token", json=USER).json["access_token"])
+    for method, path, status in (("GET", "/api/whoami", 200), ("POST", "/api/token/revoke", 204)):
+        assert app.test_client().open(path, method=method, headers=token).status_code == status
+    assert app.test_client().get("/api/whoami", headers=token).status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_of_a_token_may_be_written_in_any_case(client, tokens, scheme):
+    sent = {"Authorization": f"{scheme} {tokens['access_token']}"}
+    assert client.get("/api/whoami", headers=sent).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent", ["Bearer", "Bearer ", "Bearer x y", "Bearer x,", "Bearer ,", "bearer \xff", "Bearer a.b"]
+)
+def test_what_is_no_token_is_refused_and_no_error(user, sent):
+    assert user.get("/api/whoami", headers={"Authorization": sent}).status_code == 401
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_token_that_nests_too_deeply_is_refused_and_no_error(client, tokens, part):
+    parts = tokens["access_token"].split(".")
+    parts[part] = urlsafe_b64encode(b"[" * 100_000).decode()
+    assert client.get("/api/whoami", headers=bearer(".".join(parts))).status_code == 401
 
 
 def test_former_keys_are_believed_while_another_one_signs(make_app):
@@ -183,6 +259,111 @@ def test_sign_in_sign_out(client, user):
     assert client.get("/api/whoami").status_code == 401
 
 
+def copy(client):
+    """Another client with the same cookie, as a thief has it."""
+    other = client.application.test_client()
+    other.set_cookie("session", client.get_cookie("session").value)
+    return other
+
+
+def sign_in(app):
+    client = app.test_client()
+    assert client.post("/login", data=USER).status_code == 303
+    return client
+
+
+def whoami(client, token=None):
+    return client.get("/api/whoami", headers=bearer(token) if token else {}).status_code
+
+
+def test_to_sign_out_ends_the_session_and_not_only_its_cookie(app, user):
+    thief, phone = copy(user), sign_in(app)
+    assert whoami(thief) == 200
+    user.post("/logout")
+    assert (whoami(thief), whoami(phone)) == (401, 200)
+    assert thief.get_cookie("session") is None
+
+
+def test_to_sign_out_everywhere_ends_all_sessions_and_tokens(app, user, tokens):
+    phone = sign_in(app)
+    user.post("/logout", data={"everywhere": "1"})
+    assert (whoami(user), whoami(phone), whoami(user, tokens["access_token"])) == (401, 401, 401)
+    assert app.test_client().post("/api/token/refresh", headers=bearer(tokens["refresh_token"])).status_code == 401
+    assert whoami(sign_in(app)) == 200
+
+
+def test_a_changed_password_ends_all_sessions_but_the_one_that_changed_it(app, user, tokens):
+    thief, new = copy(user), "another one than that"
+    refused = user.post("/account", data={"old_password": "not the right one", "password": new})
+    assert (refused.status_code, "this is not your password" in refused.text) == (400, True)
+    assert user.post("/account", data={"old_password": USER["password"], "password": new}).status_code == 303
+    assert (whoami(user), whoami(thief), whoami(thief, tokens["access_token"])) == (200, 401, 401)
+    assert app.test_client().post("/login", data=USER).status_code == 400
+    assert app.test_client().post("/login", data=USER | {"password": new}).status_code == 303
+    assert app.test_client().post("/account").headers["Location"] == "/login"
+
+
+def test_a_sign_in_that_a_changed_password_overtook_is_over_before_it_begins(app, user):
+    with app.test_request_context():
+        slow = authenticate(USER)
+        assert change_password(find_user(USER["email"]), "another one than that")
+        assert sign_ins.find(sign_ins.begin(slow, 60).hex) is None
+
+
+def test_of_two_changes_of_a_password_at_once_one_counts(app, user):
+    with app.test_request_context():
+        one, two = find_user(USER["email"]), find_user(USER["email"])
+        db.session.close()
+        assert change_password(one, "the first one of two")
+        assert change_password(two, "the second one of two") is None
+        assert authenticate(USER | {"password": "the first one of two"})
+
+
+def test_a_session_ends_when_it_is_idle_and_not_while_it_is_in_use(make_app, monkeypatch):
+    app = make_app(SESSION_IDLE="100")
+    user, now = sign_up(app.test_client()), time.time()
+    forgotten = copy(user)
+    for passed in range(0, 300, 50):
+        monkeypatch.setattr("time.time", lambda: now + passed)  # noqa: B023
+        assert whoami(user) == 200
+    assert whoami(forgotten) == 401
+    monkeypatch.setattr("time.time", lambda: now + 352)
+    assert whoami(user) == 401
+
+
+def test_a_session_ends_in_any_case(app, user):
+    with app.app_context():
+        (session,) = db.session.scalars(db.select(sign_ins.SignIn))
+        left = session.expires_at.replace(tzinfo=UTC) - datetime.now(UTC)
+        assert timedelta(days=29) < left <= timedelta(days=30)
+        session.expires_at -= left
+        db.session.commit()
+    assert whoami(user) == 401
+
+
+def test_a_cookie_of_before_there_were_sign_ins_is_a_stranger_s(app, user):
+    with user.session_transaction() as session:
+        del session["sign_in"]
+    assert whoami(user) == 401
+
+
+def test_what_a_user_keeps_is_bounded_and_what_is_over_goes(app, user, monkeypatch):
+    monkeypatch.setattr(sign_ins, "AT_ONCE", 3)
+    clients = [sign_in(app) for _ in range(4)]
+    assert [whoami(client) for client in (user, *clients)] == [401, 401, 200, 200, 200]
+    clients[-1].post("/logout", data={"everywhere": "1"})
+    sign_in(app)
+    with app.app_context():
+        assert db.session.scalar(db.select(db.func.count()).select_from(sign_ins.SignIn)) == 1
+
+
+def test_a_request_asks_once_who_it_is(app, user, tokens):
+    with queries(app) as asked:
+        for token in (None, tokens["access_token"]):
+            assert whoami(user, token) == 200
+    assert len(asked) == 2, asked
+
+
 @pytest.mark.parametrize("email", ["nobody@example.test", USER["email"]])
 def test_a_wrong_password_and_an_unknown_address_are_told_apart_by_nothing(client, user, email):
     refused = client.post("/api/token", json={"email": email, "password": "x"})
@@ -220,21 +401,6 @@ def test_sessions_made_with_a_former_secret_stay_good(make_app, tmp_path):
         client = make_app(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=fallbacks, **settings).test_client()
         client.set_cookie("session", cookie)
         assert client.get("/api/whoami").status_code == status
-
-
-def test_users_are_made_on_the_command_line(app):
-    runner = app.test_cli_runner()
-    arguments = ["user", "create", "cli@example.test", "--password"]
-    assert "User 1 is there" in runner.invoke(args=[*arguments, "correct horse battery"]).output
-    refused = runner.invoke(args=[*arguments, "short"])
-    assert refused.exit_code == 1
-    assert "password: expected at least 12 characters" in refused.output
-
-
-def test_no_more_users_sign_up_where_registration_is_off(make_app):
-    client = make_app(REGISTRATION="off").test_client()
-    assert client.post("/register", data=USER).status_code == 403
-    assert "Sign up" not in client.get("/login").text
 
 
 @pytest.mark.parametrize("body", [b'{"title": "a", "title": "b"}', b'{"a": {"b": 1, "b": 2}}'])
