@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, g, redirect, request, session, url_for
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
@@ -17,6 +17,7 @@ from app.redirects import local_target
 
 def init_app(app: Flask) -> None:
     app.config["PERMANENT_SESSION_LIFETIME"] = app.config["SESSION_IDLE"]  # Flask's name for it
+    app.after_request(keep_private)
 
 
 def current_user() -> User | None:
@@ -68,3 +69,13 @@ def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
         return redirect(url_for("auth.login", next=page), 303)
 
     return guarded
+
+
+def keep_private(response: Response) -> Response:
+    """What is for one person stays in no cache, unless the view says otherwise."""
+    private = current_app.config["SESSION_COOKIE_NAME"] in request.cookies or "Authorization" in request.headers
+    if private or g.get("sign_in"):
+        response.headers.setdefault("Cache-Control", "private, no-store")
+    if private or "sign_in" in g:  # or it was asked who it is
+        response.vary.update(("Cookie", "Authorization"))
+    return response

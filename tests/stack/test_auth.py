@@ -1,12 +1,14 @@
 """Signing in over the wire: cookies, tokens, and a change of keys while requests go on."""
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.shell import docker, run
+from tests.stack.test_uploads import upload
 from tests.wait import until
 
 USER = {"email": "tests@example.test", "password": "correct horse battery"}
@@ -80,6 +82,22 @@ def test_a_copied_cookie_is_worth_nothing_after_sign_out(stack):
     assert user.get("/api/whoami").status == 200
     assert user.request("POST", "/logout").status == 303
     assert user.get("/api/whoami").status == 401
+
+
+def test_what_is_for_one_person_stays_in_no_cache_downloads_by_nginx_included(stack):
+    note = upload(stack.site, "private.txt", b"text").json["id"]
+    for path in ("/", "/notes", "/api/whoami"):
+        assert stack.site.get(path).headers.get_all("Cache-Control") == ["private, no-store"]
+    download = stack.site.get(f"/notes/{note}/file")
+    assert download.body == b"text"
+    assert "private" in download.headers["Cache-Control"]
+    assert stack.stranger.get("/api/whoami", headers=bearer(token(stack.stranger))).headers["Vary"]
+    assert stack.stranger.get("/notes").headers["Cache-Control"] is None
+    assert "immutable" in (stack.site.get(asset(stack)).headers["Cache-Control"] or "") or stack.name == "dev"
+
+
+def asset(stack):
+    return re.search(r"/static/[^\"]+\.css", stack.site.get("/").text)[0]
 
 
 # PostgreSQL counts characters, and takes neither NUL nor half of a surrogate pair.

@@ -6,6 +6,7 @@ import time
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from io import BytesIO
 from uuid import uuid4
 
 import jwt
@@ -362,6 +363,32 @@ def test_a_request_asks_once_who_it_is(app, user, tokens):
         for token in (None, tokens["access_token"]):
             assert whoami(user, token) == 200
     assert len(asked) == 2, asked
+
+
+def test_what_had_a_session_or_a_token_stays_in_no_cache_and_what_is_for_all_may(app, client, user, tokens):
+    by_token = bearer(tokens["access_token"])
+    answers = [user.get(path) for path in ("/", "/notes", "/reports", "/account", "/api/notes", "/absent")]
+    answers += [user.post("/notes", data={}), client.get("/api/notes", headers=by_token)]
+    answers += [client.get("/api/whoami", headers=headers) for headers in (by_token, bearer("x.y.z"))]
+    answers.append(app.test_client().post("/login", data=USER))
+    for answer in answers:
+        assert answer.headers["Cache-Control"] == "private, no-store", answer.request.path
+        assert {"Cookie", "Authorization"} <= set(answer.vary), answer.request.path
+    for path in ("/", "/notes", "/api/notes", "/login"):
+        assert "Cache-Control" not in app.test_client().get(path).headers
+    assert "Cookie" not in app.test_client().get("/api/notes").vary
+    asked = app.test_client().get("/api/whoami")
+    assert {"Cookie", "Authorization"} <= set(asked.vary), "it would be another answer for somebody"
+
+
+def test_a_view_may_say_otherwise(app, user):
+    user.post("/notes", data={"title": "x", "file": (BytesIO(b"text"), "a.txt")})
+    assert user.get("/notes/1/file").headers["Cache-Control"] == "no-cache, max-age=0, private"
+    assert client_token(app)["Cache-Control"] == "no-store"
+
+
+def client_token(app):
+    return app.test_client().post("/api/token", json=USER).headers
 
 
 @pytest.mark.parametrize("email", ["nobody@example.test", USER["email"]])
