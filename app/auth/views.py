@@ -3,9 +3,9 @@
 from flask import Blueprint, abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.auth import passwords
+from app.auth import links, passwords
 from app.auth.current import begin_session, current_user, end_session, login_required
-from app.auth.model import ASKED, LIMITS, authenticate, change_password, create_user, sign_out_everywhere
+from app.auth.model import ADDRESS, ASKED, LIMITS, authenticate, change_password, create_user, sign_out_everywhere
 from app.errors import InvalidInput
 from app.redirects import local_target
 from app.validation import limit_body, read_fields
@@ -18,17 +18,24 @@ EMAIL, OLD, NEW = {"email": "username"}, {"old_password": "current-password"}, {
 FORMS = {
     "login": ("Sign in", EMAIL | {"password": "current-password"}),
     "register": ("Sign up", EMAIL | NEW),
+    "forgot": ("Forgotten password", EMAIL),
+    "reset": ("New password", NEW),
     "account": ("Account", OLD | NEW),
 }
+MAILED = "A mail is on its way to this address. Its link is good for an hour."
+NO_GOOD = "This link was used before, or is older than an hour. Ask for a new one."
 
 
 @blueprint.get("/login", endpoint="login")
 @blueprint.get("/register", endpoint="register")
+@blueprint.get("/forgot", endpoint="forgot")
 def show_form(faults: dict[str, str] | None = None) -> str:
     """That of the page whose address this is."""
     form = request.url_rule.rule.rpartition("/")[2]
     title, fields = FORMS[form]
-    options = {"form": form, "title": title, "fields": fields, "user": g.get("user")}
+    if form == "register" and links.available():
+        fields = EMAIL
+    options = {"form": form, "title": title, "fields": fields, "mail": links.available(), "user": g.get("user")}
     return render_template("auth/form.html", limits=LIMITS, faults=faults or {}, **options)
 
 
@@ -48,10 +55,39 @@ def log_in() -> ResponseReturnValue:
 
 @blueprint.post("/register")
 def create_account() -> ResponseReturnValue:
+    """Where mail is sent, by its owner: so no answer tells who has an account."""
     if not current_app.config["REGISTRATION"]:
         abort(403, "New users are made by this site's operator.")
+    if links.available():
+        return mail_link("register")
     begin_session(create_user(request.form.to_dict()))
     return redirect(next_page(), 303)
+
+
+@blueprint.post("/forgot")
+def ask_for_link() -> ResponseReturnValue:
+    if not links.available():
+        abort(403, "This site sends no mail. Its operator can set a new password.")
+    return mail_link("forgot")
+
+
+def mail_link(reason: str) -> ResponseReturnValue:
+    links.request_link(read_fields(request.form.to_dict(), {"email": ADDRESS})["email"], reason)
+    flash(MAILED)
+    return redirect(url_for(".login"), 303)
+
+
+@blueprint.get("/reset")
+def reset() -> ResponseReturnValue:
+    return show_form() if links.read(request.args.get("token", "")) else abort(410, NO_GOOD)
+
+
+@blueprint.post("/reset")
+def choose_password() -> ResponseReturnValue:
+    if not links.choose_password(request.args.get("token", ""), request.form.to_dict()):
+        abort(410, NO_GOOD)
+    flash("The password is set. Sign in with it.")
+    return redirect(url_for(".login"), 303)
 
 
 @blueprint.get("/account")

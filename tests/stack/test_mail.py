@@ -1,8 +1,11 @@
 """Mail leaves by the worker, over verified TLS, and a mail server that is down is nobody's trouble."""
 
+import re
 import socket
 import time
 from contextlib import contextmanager
+from email import message_from_string
+from email.policy import default
 from pathlib import Path
 from socket import create_server
 
@@ -84,6 +87,21 @@ def test_the_owner_of_a_report_is_told_where_it_is(prod, worker, pair):
         until(lambda: mailbox.messages, within=30, what="a mail")
     assert "To: tests@example.test" in mailbox.texts()[0]
     assert answer.headers["Location"].replace("/api/reports/" + answer.json["id"], "/reports") in mailbox.texts()[0]
+
+
+def test_a_lost_password_is_replaced_by_a_link_in_a_mail(prod, worker, pair):
+    prod.stranger.sign_up("forgetful@example.test")
+    code = "from app import create_app; from app.auth.links import request_link\n"
+    code += "with create_app().test_request_context(base_url='https://example.test'):\n"
+    code += "    request_link('forgetful@example.test', 'forgot')"
+    with serve(pair) as mailbox, worker():
+        prod.compose("exec", "-T", "app", "python", "-c", code)
+        until(lambda: mailbox.messages, within=30, what="a mail")
+    text = message_from_string(mailbox.texts()[0], policy=default).get_content()
+    new = {"password": "another one than that"}
+    page = re.search(r"/reset\?token=\S+", text)[0]
+    assert [prod.stranger.post_form(page, **new).status for _ in range(2)] == [303, 410]
+    assert prod.stranger.post_form("/login", email="forgetful@example.test", **new).status == 303
 
 
 def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod, worker, pair):

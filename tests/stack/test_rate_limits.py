@@ -8,7 +8,7 @@ import pytest
 from tests.wait import until
 
 PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
-LOGINS = ["/login", "/register", "/api/token", "/account"]
+LOGINS = ["/login", "/register", "/api/token", "/forgot", "/account"]
 
 
 @contextmanager

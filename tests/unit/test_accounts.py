@@ -1,13 +1,20 @@
-"""Accounts: their addresses and passwords, and the command line."""
+"""Accounts: their addresses and passwords, links by mail, and the command line."""
+
+import re
+import time
+from contextlib import contextmanager
+from email import message_from_string
+from email.policy import default
 
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, example, given, settings, strategies
 
-from app.auth import address, passwords
-from app.auth.model import User
+from app.auth import address, links, passwords
+from app.auth.model import User, create_user
 from app.extensions import db
-from tests.unit.conftest import USER, sign_up
+from tests.smtp import mail_server
+from tests.unit.conftest import USER, queries, sign_up
 from tests.unit.unicode import TEXTS
 
 HASHER = passwords.hasher  # before the tests have a quicker one
@@ -116,6 +123,7 @@ def test_a_hash_grows_with_the_parameters_and_sessions_go_on(app, user, monkeypa
 FIELDS = [
     ("/register", ("email", "password")),
     ("/login", ("email", "password")),
+    ("/forgot", ("email",)),
     ("/account", ("old_password", "password")),
     ("/notes", ("title", "body")),
     ("/api/token", ("email", "password")),
@@ -142,6 +150,146 @@ def test_no_text_in_any_field_is_an_error(app, path, names):
         assert answer.status_code < 500, answer.text
 
     send()
+
+
+@contextmanager
+def by_mail(make_app):
+    """A site that sends mail, and its mailbox; what it sends is sent at once."""
+    with mail_server() as mailbox:
+        yield make_app(MAIL_SERVER="localhost", MAIL_PORT=str(mailbox.port)), mailbox
+
+
+def link(mailbox):
+    """That of the last mail, as a path."""
+    return re.search(r"http://localhost(/reset\?token=\S+)", text(mailbox))[1]
+
+
+def text(mailbox):
+    return message_from_string(mailbox.texts()[-1], policy=default).get_content()
+
+
+def account(app, **fields):
+    with app.app_context():
+        create_user(USER | fields)
+
+
+def test_whoever_lost_a_password_chooses_another_one_by_mail_once(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        signed_in, client = app.test_client(), app.test_client()
+        assert signed_in.post("/login", data=USER).status_code == 303
+        assert "Forgot your password" in client.get("/login").text
+        assert client.post("/forgot", data={"email": USER["email"]}).headers["Location"] == "/login"
+        assert f"To: {USER['email']}" in mailbox.texts()[0]
+        page = link(mailbox)
+        assert client.get(page).status_code == client.get(page).status_code == 200, "a mail program may look, too"
+        assert client.post(page, data={"password": NEW}).headers["Location"] == "/login"
+        assert "The password is set" in client.get("/login").text
+        assert client.post("/login", data=USER | {"password": NEW}).status_code == 303
+        assert client.post("/login", data=USER).status_code == 400
+        assert client.post(page, data={"password": "a third one for the thief"}).status_code == 410
+        assert signed_in.get("/api/whoami").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/forgot", "/register"])
+def test_nobody_learns_who_has_an_account_where_mail_is_sent(make_app, path):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        answers = [app.test_client().post(path, data={"email": email}) for email in (USER["email"], "new@example.test")]
+        followed = [app.test_client().get("/login").text for _ in answers]
+    one, two = ((answer.status_code, answer.headers["Location"], answer.text) for answer in answers)
+    assert one == two
+    assert followed[0] == followed[1]
+    assert len(mailbox.messages) == {"/forgot": 1, "/register": 2}[path]
+
+
+@pytest.mark.parametrize("path", ["/forgot", "/register"])
+def test_what_asks_for_a_mail_asks_no_database(make_app, monkeypatch, path):
+    """So it takes as long for every address."""
+    with by_mail(make_app) as (app, _):
+        monkeypatch.setattr(links.mail_link, "delay", lambda *_: None)
+        with queries(app) as asked:
+            assert app.test_client().post(path, data={"email": USER["email"]}).status_code == 303
+        assert not asked
+
+
+def test_an_account_is_made_by_whoever_reads_its_mail(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        client = app.test_client()
+        assert 'name="password"' not in client.get("/register").text
+        assert client.post("/register", data=USER).status_code == 400, "nobody chooses a password for somebody else"
+        client.post("/register", data={"email": " User@Example.TEST"})
+        assert client.post("/login", data=USER).status_code == 400
+        page = link(mailbox)
+        assert client.post(page, data={"password": USER["password"]}).status_code == 303
+        assert client.post("/login", data=USER).status_code == 303
+        assert client.post(page, data={"password": NEW}).status_code == 410
+
+
+def test_a_link_is_for_the_address_that_it_was_sent_to(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        client = app.test_client()
+        client.post("/register", data={"email": "thief@example.test"})
+        client.post(link(mailbox), data=USER)
+        assert client.post("/login", data=USER).status_code == 400
+
+
+def test_whoever_has_an_account_and_wants_one_is_told_so_by_mail_only(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        app.test_client().post("/register", data={"email": USER["email"]})
+        assert "It has one" in text(mailbox)
+        assert app.test_client().post(link(mailbox), data={"password": NEW}).status_code == 303
+
+
+def test_an_address_gets_a_link_each_ten_minutes_at_most(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        for email in (USER["email"], USER["email"].upper(), f" {USER['email']}"):
+            assert app.test_client().post("/forgot", data={"email": email}).status_code == 303
+        assert len(mailbox.messages) == 1
+
+
+def test_a_link_is_good_for_an_hour_and_not_after_another_password_or_for_a_disabled_user(make_app, monkeypatch):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        client, now = app.test_client(), time.time()
+        client.post("/forgot", data={"email": USER["email"]})
+        page = link(mailbox)
+        monkeypatch.setattr("time.time", lambda: now + 3590)
+        assert client.get(page).status_code == 200
+        monkeypatch.setattr("time.time", lambda: now + 3610)
+        assert client.get(page).status_code == client.post(page, data={"password": NEW}).status_code == 410
+        monkeypatch.undo()
+        app.test_cli_runner().invoke(args=["user", "disable", USER["email"]])
+        app.test_cli_runner().invoke(args=["user", "enable", USER["email"]])
+        assert client.post(page, data={"password": NEW}).status_code == 410
+
+
+def test_a_disabled_user_gets_no_mail(make_app):
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        app.test_cli_runner().invoke(args=["user", "disable", USER["email"]])
+        for path in ("/forgot", "/register"):
+            assert app.test_client().post(path, data={"email": USER["email"]}).status_code == 303
+        assert not mailbox.messages
+
+
+@pytest.mark.parametrize("token", ["", "x", "e30.x.y", "\u0130"])
+def test_what_is_no_link_is_told_so(client, token):
+    assert client.get("/reset", query_string={"token": token}).status_code == 410
+    assert client.post("/reset", query_string={"token": token}, data={"password": NEW}).status_code == 410
+
+
+def test_where_no_mail_is_sent_the_page_says_who_helps(client):
+    assert "Forgot your password" not in client.get("/login").text
+    refused = client.post("/forgot", data={"email": USER["email"]})
+    assert (refused.status_code, "operator" in refused.text) == (403, True)
+
+
+def test_a_queue_that_is_away_is_told(make_app):
+    client = make_app(MAIL_SERVER="localhost", REDIS_URL="redis://127.0.0.1:1").test_client()
+    assert client.post("/forgot", data={"email": USER["email"]}).status_code == 503
 
 
 @pytest.fixture

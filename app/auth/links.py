@@ -1,0 +1,79 @@
+"""Links by mail, with which the owner of an address chooses a password: a new one, or the first of a new account.
+
+What the site answers, and how fast, is the same for every address: the worker looks up who has an account.
+"""
+
+from typing import Any
+
+from celery import shared_task
+from flask import current_app, url_for
+from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.auth.model import LIMITS, User, change_password, create_user, find_user
+from app.background import Task
+from app.database import transient
+from app.extensions import cache, db
+from app.mail import send_mail
+from app.validation import read_fields
+
+SECONDS = 3600  # that one is good for
+PAUSE = 600  # seconds until an address gets another one
+
+TEXTS = {
+    "register": "Somebody, perhaps you, asked for an account with this address. Choose its password",
+    "registered": "Somebody, perhaps you, asked for an account with this address. It has one. Choose a new password",
+    "forgot": "Somebody, perhaps you, has forgotten the password of this account. Choose a new one",
+}
+
+
+def available() -> bool:
+    return bool(current_app.config["MAIL_SERVER"])
+
+
+def request_link(email: str, reason: str) -> None:
+    """For `email` in its normal form. Raises QUEUE_GONE."""
+    if cache.add(f"link {email}", True, timeout=PAUSE) is not False:
+        mail_link.delay(email, reason, url_for("auth.reset", _external=True))
+
+
+@shared_task(bind=True)
+def mail_link(self: Task, email: str, reason: str, page: str) -> None:
+    try:
+        user = find_user(email)
+        if (user is None and reason == "forgot") or (user and user.disabled):
+            return
+        reason = "registered" if user and reason == "register" else reason
+        token = signer().dumps({"user": user.id, "epoch": user.session_epoch} if user else {"email": email})
+        text = f"{TEXTS[reason]} within an hour:\n\n{page}?token={token}\n\nIf it was not you, ignore this.\n"
+        send_mail(user.email if user else email, "Your password", text)
+    except ValueError:
+        current_app.logger.warning("A link cannot be mailed: not an address for mail")
+    except SQLAlchemyError as error:
+        if transient(error):
+            raise self.retry(exc=error) from None
+        raise
+
+
+def choose_password(token: str, data: dict[str, Any]) -> bool:
+    """What a link is for. False where it is no longer valid; InvalidInput where the password is not."""
+    found = read(token)
+    if found and "email" in found:  # of a new account
+        return not find_user(found["email"]) and bool(create_user({**data, "email": found["email"]}))
+    user = db.session.get(User, found["user"]) if found else None
+    if user is None or user.disabled or user.session_epoch != found["epoch"]:
+        return False
+    return bool(change_password(user, read_fields(data, {"password": LIMITS["password"]})["password"]))
+
+
+def read(token: str) -> dict[str, Any] | None:
+    """Whom it is for, and their session_epoch at that time: a new password changes that, so a link is good once."""
+    try:
+        return signer().loads(token, max_age=SECONDS)
+    except BadData:
+        return None
+
+
+def signer() -> URLSafeTimedSerializer:
+    keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
+    return URLSafeTimedSerializer(keys, salt="a link by mail")
