@@ -34,6 +34,7 @@ def find_user(email: str) -> User | None:
 def create_user(data: object) -> User:
     """From `email` and `password`. InvalidInput says what is wrong with them."""
     fields = read_fields(data, {"email": ADDRESS, "password": LIMITS["password"]})
+    passwords.refuse_easy(fields["password"], fields["email"])
     user = User(email=fields["email"], password_hash=passwords.make_hash(fields["password"]))
     try:
         if find_user(user.email):
@@ -60,6 +61,7 @@ def authenticate(data: object) -> User | None:
 
 def change_password(user: User, password: str) -> User | None:
     """Ends all sessions and tokens. None: somebody was faster, and nothing has changed."""
+    passwords.refuse_easy(password, user.email)
     return sign_out_everywhere(
         user, User.session_epoch == user.session_epoch, password_hash=passwords.make_hash(password)
     )

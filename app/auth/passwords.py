@@ -1,11 +1,13 @@
-"""Passwords: their hashes, made beside the event loop."""
+"""Passwords: their hashes, made beside the event loop, and which of them are too easy to guess."""
 
+import re
 from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
+from app.errors import InvalidInput
 from app.extensions import db
 from app.loop import beside
 
@@ -36,3 +38,22 @@ def verify(password_hash: str | None, password: str) -> bool:
 def nobody() -> str:
     """A hash of nobody's password: who does not exist takes as long as who does."""
     return hasher.hash("")
+
+
+def refuse_easy(password: str, email: str) -> None:
+    """InvalidInput for what would be tried first."""
+    text = password.casefold()
+    if text in (email, email.partition("@")[0]):
+        raise InvalidInput({"password": "expected another one than your address"})
+    repeated = re.fullmatch(r"(.+?)\1+", text)
+    unit = repeated[1] if repeated else text
+    if len(unit) < 4 or {unit, re.sub(r"[\W\d_]{1,5}$", "", unit)} & common():
+        raise InvalidInput({"password": "expected one that is harder to guess, this is one of the most common"})
+
+
+@cache
+def common() -> frozenset[str]:
+    """Only the list of zxcvbn: its estimate takes seconds for some passwords, in the event loop."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 14 MB, once it is needed
+
+    return frozenset(FREQUENCY_LISTS["passwords"])

@@ -106,6 +106,24 @@ def test_accounts_of_before_are_found(app, client, stored):
     assert client.post("/register", data=USER | {"email": stored}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "password",
+    [
+        USER["email"],
+        "User@Example.Test",
+        "password1234",
+        "Password1234!",
+        "passwordpassword",
+        "abcabcabcabc",
+        "1qaz2wsx3edc",
+        " " * 20 + "a" * 12,
+    ],
+)
+def test_a_password_that_is_tried_first_is_refused(client, password):
+    refused = client.post("/register", data=USER | {"password": password})
+    assert (refused.status_code, "expected" in refused.text) == (400, True)
+
+
 def test_passwords_are_stored_as_argon2id_of_rfc_9106(app, user):
     with app.app_context():
         assert db.session.get(User, 1).password_hash.startswith("$argon2id$")
@@ -183,6 +201,8 @@ def test_whoever_lost_a_password_chooses_another_one_by_mail_once(make_app):
         assert f"To: {USER['email']}" in mailbox.texts()[0]
         page = link(mailbox)
         assert client.get(page).status_code == client.get(page).status_code == 200, "a mail program may look, too"
+        easy = client.post(page, data={"password": "passwordpassword"})
+        assert (easy.status_code, "harder to guess" in easy.text) == (400, True)
         assert client.post(page, data={"password": NEW}).headers["Location"] == "/login"
         assert "The password is set" in client.get("/login").text
         assert client.post("/login", data=USER | {"password": NEW}).status_code == 303
