@@ -1,4 +1,8 @@
+import time
+
 import pytest
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
 from app.config import ConfigError
 
@@ -44,6 +48,24 @@ def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_co
 
 def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
     assert gunicorn_conf().keepalive > 60
+
+
+def test_a_body_that_no_view_wants_costs_little(gunicorn_conf):
+    """gunicorn reads it, by the kilobyte, before the next request, and holds all others meanwhile."""
+    gunicorn_conf()
+    left = 10_000_000
+
+    class Socket:
+        def recv(self, size):
+            nonlocal left
+            left -= (got := min(size, left))
+            return b"x" * got
+
+    body, started = Body(LengthReader(SocketUnreader(Socket()), left)), time.process_time()
+    while body.read(1024):
+        pass
+    assert left == 0
+    assert time.process_time() - started < 1
 
 
 def test_no_control_socket_and_no_access_log(gunicorn_conf):
