@@ -52,6 +52,12 @@ def test_it_is_confined(pair):
     assert not any("docker.sock" in mount["Source"] for mount in container["Mounts"])
 
 
+def test_no_tmpfs_of_it_can_fill_its_memory(pair):
+    stack, service = pair
+    for path, options in (stack.inspect(service)["HostConfig"]["Tmpfs"] or {}).items():
+        assert "size=" in options or "ro" in options.split(","), path
+
+
 def test_it_restarts_and_stops_in_order(pair):
     stack, service = pair
     container = stack.inspect(service)
