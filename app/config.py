@@ -54,6 +54,8 @@ class BaseConfig:
     CORS_ORIGINS: list[str] = []  # noqa: RUF012 - other sites whose pages may use the API
 
     UPLOAD_FOLDER: str | None = None  # files of users; not set: `uploads` in the instance folder
+    UPLOADS_AT_ONCE: int = 4  # by one process; more of them wait for some seconds
+    UPLOAD_DISK_RESERVE: int = 1024**3  # bytes of the disk that uploads leave free
 
     DATABASE_URL: str | None = None  # not set: SQLite, in a file of the instance folder or a test's memory
     DATABASE_PASSWORD: str | None = None  # goes into the URL
@@ -121,6 +123,8 @@ class BaseConfig:
             Path(self.LOG_FILE or os.devnull).open("a").close()
         except OSError as error:
             faults["LOG_FILE"] = f"expected a file that can be written ({error.strerror})"
+        if not self.UPLOADS_AT_ONCE:
+            faults["UPLOADS_AT_ONCE"] = "expected a number of uploads, 1 or more"
         if self.SENTRY_DSN and not is_dsn(self.SENTRY_DSN):
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:

@@ -20,5 +20,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "prod" in item.fixturenames or "[prod" in item.name:
             item.add_marker(pytest.mark.xdist_group("production"))
-        elif item.path.parent.name in ("stack", "tls"):
+        elif item.path.parent.name in ("stack", "tls", "attack"):
             item.add_marker(pytest.mark.xdist_group("others"))
