@@ -9,10 +9,9 @@ from flask_jwt_extended import create_access_token, create_refresh_token, get_jw
 from app.auth import tokens
 from app.auth.current import current_user, login_required
 from app.auth.model import User, authenticate
-from app.validation import limit_body, read_body
+from app.validation import read_body
 
 blueprint = Blueprint("tokens", __name__)
-blueprint.before_request(limit_body)
 
 
 def answer(user: User, **more: str) -> dict[str, Any]:

@@ -7,10 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app.auth.model import LIMITS, User, authenticate, create_user
 from app.errors import InvalidInput
-from app.validation import limit_body
 
 blueprint = Blueprint("auth", __name__, template_folder="templates")
-blueprint.before_request(limit_body)
 
 
 @blueprint.get("/login")
