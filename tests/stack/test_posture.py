@@ -17,7 +17,7 @@ NETWORKS = {
     "app": {"web", "data"},
     "migrate": {"web", "data"},
     "worker": {"web", "data"},
-    "beat": {"data"},
+    "beat": {"web", "data"},
     "db": {"data"},
     "redis": {"data"},
     "certbot": {"edge"},
