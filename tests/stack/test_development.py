@@ -68,6 +68,29 @@ def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
         written.unlink()
 
 
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "cron"])
+@pytest.mark.parametrize(
+    ("task", "script", "said", "status"),
+    [
+        ("psql", "SELECT 6 * 7 AS answer;", "42", 0),
+        ("psql", "SELECT 1 / 0; SELECT 6 * 7;", "division by zero", 2),
+        ("shell", "for i in range(2):\n    pass\nprint(app.name, g and 6 * 7)", "app 42", 0),
+        ("shell", "print(40 + 2)\n1 / 0\nprint('not reached')", "ZeroDivisionError", 2),
+    ],
+)
+def test_a_script_runs_by_make_and_its_failure_is_one(dev, tmp_path, terminal, task, script, said, status):
+    (tmp_path / "script").write_text(script)
+    command = f"make {task} <{tmp_path}/script"
+    # script(1) makes a terminal for whatever it runs; of its input and output only the latter leads there.
+    command = (
+        ("script", "--quiet", "--return", "--command", command, "/dev/null") if terminal else ("sh", "-c", command)
+    )
+    ran = run(*command, check=False, COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
+    assert said in ran.stdout + ran.stderr
+    assert "not reached" not in ran.stdout
+    assert ran.returncode == status
+
+
 def test_a_failing_migration_keeps_the_app_from_starting_and_says_why():
     environment = {"COMPOSE_PROJECT_NAME": f"{TEST_ID}-broken", "DEV_PORT": "0"}
     try:
