@@ -95,12 +95,17 @@ class BaseConfig:
     MAIL_DEFAULT_SENDER: str = "Flagstone <noreply@localhost>"
     MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
 
-    SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
+    SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict", "None"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False
     # A client sees the error page in every environment; the traceback goes to the log.
     PROPAGATE_EXCEPTIONS: bool = False
     DEBUG: bool = False
     TESTING: bool = False
+
+    @property
+    def SESSION_COOKIE_PARTITIONED(self) -> bool:  # noqa: N802 - Flask's name
+        """One for each site that frames this one: browsers send no other cookie there."""
+        return self.SESSION_COOKIE_SAMESITE == "None"
 
     def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
         """What is wrong although it parses: by setting what is expected, never the value."""
@@ -125,6 +130,8 @@ class BaseConfig:
             faults["LOG_FILE"] = f"expected a file that can be written ({error.strerror})"
         if not self.UPLOADS_AT_ONCE:
             faults["UPLOADS_AT_ONCE"] = "expected a number of uploads, 1 or more"
+        if self.SESSION_COOKIE_SAMESITE == "None" and not self.SESSION_COOKIE_SECURE:
+            faults["SESSION_COOKIE_SAMESITE"] = "expected SESSION_COOKIE_SECURE with None, or browsers drop the cookie"
         if self.SENTRY_DSN and not is_dsn(self.SENTRY_DSN):
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:
