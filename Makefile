@@ -10,7 +10,8 @@ script := import sys; from app import create_app; app = create_app(); app.app_co
   exec(compile(sys.stdin.read(), "stdin", "exec"), app.make_shell_context())
 
 ##@ Develop
-up: setup ## Start the development site, and return when it is healthy
+up: ## Start the development site, and return when it is healthy
+	@scripts/setup.sh development
 	@scripts/up.sh
 down: ## Stop it; data stays
 	@docker compose down --remove-orphans

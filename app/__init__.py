@@ -19,11 +19,11 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
         health,
         https,
         log,
+        log_context,
         mail,
         metrics,
         openapi,
         proxy,
-        request_id,
         sentry,
         static_files,
         status,
@@ -35,9 +35,9 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     settings = settings or config.load()
     app.config.from_object(settings)
 
-    log.configure(settings, request_id.context)
+    log.configure(settings, log_context.log_context)
     sentry.init_app(app)
-    request_id.init_app(app)
+    log_context.init_app(app)
     errors.init_app(app)
     validation.init_app(app)
     https.init_app(app)

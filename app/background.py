@@ -1,35 +1,64 @@
 """Tasks in the app: each has its context, and the request id of whoever queued it.
 
 A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
+A worker holds what is not due yet, and Redis takes a message that is held for long for lost, so no delay is longer than
+TASK_TIME_LIMIT. What has to wait longer is a row with a time, and a task of app/beat.py that looks for it.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import celery
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_process_init
 from celery.utils.time import get_exponential_backoff_interval
 from flask import Flask, Response, current_app, g
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.broker import HEARTBEAT, QUEUE_GONE, make_queue
-from app.errors import answer
+from app.errors import error_response
 from app.extensions import db
-from app.request_id import context
+from app.log_context import log_context
 
 
 class Task(celery.Task):
     max_retries = 3
-    default_retry_delay = 5  # seconds
+    default_retry_delay = 5  # seconds, when its process was killed
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.run(*args, **kwargs)
+        except MemoryError as error:  # for one Celery ends the whole worker, and then the next one that gets this task
+            raise RuntimeError("out of memory") from error
 
     def apply_async(self, *args: Any, headers: dict | None = None, **options: Any) -> Any:
-        headers = {"request_id": context().get("request_id")} | (headers or {})
+        if not options.get("retries"):
+            self.check_delay(**options)
+        headers = {"request_id": log_context().get("request_id")} | (headers or {})
         # Celery would log the arguments, and they may be private.
         options = {"argsrepr": "...", "kwargsrepr": "..."} | options
         return super().apply_async(*args, headers=headers, **options)
 
+    def check_delay(self, countdown: float | None = None, eta: datetime | None = None, **_: Any) -> None:
+        delay, limit = countdown or 0, self.app.conf.task_time_limit
+        if eta:
+            delay = (eta - datetime.now(UTC)).total_seconds()
+        if delay > limit:
+            raise ValueError(f"a task can be delayed by TASK_TIME_LIMIT, {limit} s, at most: see app/background.py")
+
+    def retry(self, *args: Any, countdown: float | None = None, **options: Any) -> Any:
+        """Celery would drop the task when its next try cannot be queued. Here it goes back to where it came from."""
+        countdown = self.backoff() if countdown is None else min(countdown, self.app.conf.task_time_limit)
+        try:
+            return super().retry(*args, countdown=countdown, **options)
+        except Reject as rejected:
+            if not isinstance(rejected.reason, (QUEUE_GONE, SoftTimeLimitExceeded)):
+                raise rejected.reason from None
+            raise Reject(rejected.reason, requeue=True) from None
+
     def backoff(self) -> int:
         """Seconds until the next try: below 1, 2, 4, ..., one time limit; at random, so that not all come at once."""
-        limit = current_app.config["TASK_TIME_LIMIT"]
+        limit = self.app.conf.task_time_limit
         return get_exponential_backoff_interval(1, self.request.retries, maximum=limit, full_jitter=True)
 
 
@@ -43,7 +72,7 @@ def init_app(app: Flask) -> None:
 
 def queue_gone(error: Exception) -> Response:
     current_app.logger.error("The queue is away: %s", error)
-    return answer(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
+    return error_response(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
 
 
 @task_prerun.connect

@@ -11,6 +11,7 @@ from app.broker import HEARTBEAT, QUEUE_GONE, make_queue
 
 logger = logging.getLogger(__name__)
 
+# Each looks for whatever there is to do, so one that is not queued, as Redis is away, is made up for by the next one.
 SCHEDULE = {
     "delete expired reports": {
         "task": "app.reports.tasks.delete_expired",
@@ -22,6 +23,12 @@ SCHEDULE = {
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 600},
     },
+    "queue lost reports again": {
+        "task": "app.reports.tasks.queue_lost",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expires": 300},
+    },
+    "send mail that waits": {"task": "app.mail.deliver", "schedule": crontab(), "options": {"expires": 60}},
 }
 
 

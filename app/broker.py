@@ -12,7 +12,14 @@ from urllib.parse import quote
 from celery import Celery
 from celery.signals import setup_logging
 from kombu.exceptions import OperationalError
+from kombu.transport import virtual
+from kombu.transport.redis import PRIORITY_STEPS, Channel, QoS
+from redis import Redis
 
+QUEUE = "celery"
+# What it is in Redis: a list for each priority, the first one for 0; and what workers have taken and not acknowledged.
+LISTS = [QUEUE, *(f"{QUEUE}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
+TAKEN = Channel.unacked_key
 QUEUE_GONE = OperationalError
 # Its age is the health check of the worker and of beat.
 HEARTBEAT = Path("/tmp/heartbeat")  # noqa: S108 - the container's own tmpfs
@@ -58,10 +65,42 @@ def make_queue(config: Mapping[str, Any], **options: Any) -> Celery:
     return queue
 
 
+class ReleasingQoS(QoS):
+    """The messages that a worker holds: one for each of its processes, at most.
+
+    One that cannot be acknowledged, because Redis is away, is delivered again after the visibility time-out. kombu
+    would also go on holding it, for ever, and the worker would never take another.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+
+Channel.QoS = ReleasingQoS
+
+
 def with_password(url: str, password: str | None) -> str:
     scheme, _, rest = url.partition("://")
     user, _, host = rest.rpartition("@")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
+
+
+def all_messages(client: Redis) -> bytes:
+    """What is queued and what workers have in hand, as it is in Redis at one moment."""
+    with client.pipeline() as snapshot:
+        snapshot.hvals(TAKEN)
+        for name in LISTS:
+            snapshot.lrange(name, 0, -1)
+        return b"".join(message for messages in snapshot.execute() for message in messages)
 
 
 @setup_logging.connect

@@ -11,27 +11,30 @@ from typing import Any, Self
 from cachelib.serializers import JSONSerializer
 from flask import Config, Flask, current_app
 from flask_caching.backends.rediscache import RedisCache
-from redis import Redis, RedisError
+from redis import ConnectionError, ReadOnlyError, Redis, RedisError, TimeoutError
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
+from redis.exceptions import MasterDownError
 from redis.retry import Retry
 
 from app.extensions import cache
 
 logger = logging.getLogger(__name__)
 
-REDIS_GONE = (RedisError, OSError)
+REDIS_GONE = (RedisError, OSError)  # whatever it may raise
+# Not reached, or of no use as a whole: it loads its data (a ConnectionError, too), or is a replica for the moment.
+LOST = (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError, OSError)
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["redis"] = connect(app.config)
+    app.extensions["redis"] = make_client(app.config)
     config = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": app.config["CACHE_DEFAULT_TIMEOUT"]}
     if app.extensions["redis"]:
         config |= {"CACHE_TYPE": f"{__name__}.ForgivingRedisCache", "CACHE_SERIALIZER": Serializer}
     cache.init_app(app, config)
 
 
-def connect(config: Config, retries: int = 1) -> Redis | None:
+def make_client(config: Config, retries: int = 1) -> Redis | None:
     if not config["REDIS_URL"]:
         return None
     return Redis.from_url(
@@ -66,55 +69,95 @@ class Serializer(JSONSerializer):
         return None if value is None else super().loads(value, *args, **kwargs)
 
 
-def or_miss(method: Callable[..., Any], miss: Callable[..., Any]) -> Callable[..., Any]:
-    """The method of the cache, with the answer of an empty one while Redis is away."""
+def or_else(method: Callable[..., Any], fallback: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of the cache; what `fallback` returns while Redis is lost, or where it refuses."""
 
     @wraps(method)
-    def forgiving(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def tried(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not self.lost:
             try:
                 answer = method(self, *args, **kwargs)
-                if not self.lost:
+                if not self.lost:  # a connection made for this may have found a restarted Redis
                     return answer
             except REDIS_GONE as error:
-                self.lose(error)
-        return miss(*args)
+                self.on_error(error)
+        return fallback(self, *args, **kwargs)
 
-    return forgiving
+    return tried
 
 
-def nothing(*_: Any) -> None:
+def invalidating(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of the cache; a failure makes Redis lost, so that nothing out of date is served after it."""
+
+    @wraps(method)
+    def tried(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.unreachable:
+            try:
+                return method(self, *args, **kwargs)
+            except REDIS_GONE as error:
+                self.mark_lost(error)
+        return None
+
+    return tried
+
+
+def nothing(*_: Any, **__: Any) -> None:
     return None
 
 
+def remove(self: Any, key: str, *_: Any, **__: Any) -> None:
+    """For what could not be written: what it was to replace is out of date."""
+    self.unlink(key)
+
+
+def remove_many(self: Any, mapping: dict[str, Any], *_: Any, **__: Any) -> list[str]:
+    self.unlink(*mapping)
+    return []
+
+
 class ForgivingRedisCache(RedisCache):
-    """Redis until it fails; then nothing, until a thread of its own finds it again."""
+    """Redis until it fails; then nothing, until a thread of its own finds it again, and has emptied it.
+
+    `unreachable` is the first part of `lost`: until Redis answers, invalidations are dropped, for it will be emptied.
+    While it is being emptied they are made, or make it unreachable once more: another process may write meanwhile.
+    """
 
     RETRY_SECONDS = 1
+    QUIET_SECONDS = 60
 
     @classmethod
     def factory(cls, app: Flask, config: dict, args: list, kwargs: dict) -> Self:
         forgiving = cls(app.extensions["redis"], key_prefix="app:", **kwargs)
-        app.extensions["redis"].connection_pool.connection_kwargs["redis_connect_func"] = forgiving.greet
+        app.extensions["redis"].connection_pool.connection_kwargs["redis_connect_func"] = forgiving.on_connect
         return forgiving
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.lost = False
+        self.lost = self.unreachable = False
         self.lock = threading.Lock()
         self.run_id = None
+        self.quiet_until = 0.0
 
-    def greet(self, connection: AbstractConnection) -> None:
+    def on_connect(self, connection: AbstractConnection) -> None:
         """Each new connection. A restarted Redis has kept its data, of before what it missed, so it counts as lost."""
         connection.on_connect()
         connection.send_command("INFO", "server")
         run_id = re.findall(r"run_id:(\w+)", str(connection.read_response()))
         if self.run_id not in (None, run_id):
-            self.lose(RedisError("it has restarted"))
+            self.mark_lost(RedisError("it has restarted"))
         self.run_id = run_id
 
-    def lose(self, error: Exception) -> None:
+    def on_error(self, error: Exception) -> None:
+        if isinstance(error, LOST):
+            self.mark_lost(error)
+        elif time.monotonic() > self.quiet_until:
+            self.quiet_until = time.monotonic() + self.QUIET_SECONDS
+            # A pipeline quotes what it was to write.
+            logger.warning("Redis refuses what the cache asks: %s", str(error).rpartition("caused error: ")[2])
+
+    def mark_lost(self, error: Exception) -> None:
         with self.lock:
+            self.unreachable = True
             if self.lost:
                 return
             self.lost = True
@@ -123,14 +166,19 @@ class ForgivingRedisCache(RedisCache):
         self.recovery.start()
 
     def recover(self) -> None:
-        while self.lost:
+        while True:
             time.sleep(self.RETRY_SECONDS)
             try:
-                # What was written meanwhile could not be invalidated, so nothing older may be served.
+                self._write_client.ping()
+                self.unreachable = False  # before it is emptied: what was dropped until now is in that
                 self.remove_all()
-                self.lost = False
             except REDIS_GONE:
+                self.unreachable = True
                 continue
+            with self.lock:
+                self.lost = self.unreachable
+                if not self.lost:
+                    break
         logger.warning("The cache is back")
 
     def remove_all(self) -> bool:
@@ -138,16 +186,21 @@ class ForgivingRedisCache(RedisCache):
         keys = list(self._write_client.scan_iter(f"{self.key_prefix}*", count=1000))
         return bool(keys and self._write_client.unlink(*keys))
 
-    get = or_miss(RedisCache.get, nothing)
-    get_many = or_miss(RedisCache.get_many, lambda *keys: [None] * len(keys))
-    has = or_miss(RedisCache.has, nothing)
-    set = or_miss(RedisCache.set, nothing)
-    set_many = or_miss(RedisCache.set_many, lambda *_: [])
-    add = or_miss(RedisCache.add, nothing)
-    inc = or_miss(RedisCache.inc, nothing)
-    dec = or_miss(RedisCache.dec, nothing)
-    delete = or_miss(RedisCache.delete, nothing)
-    delete_many = or_miss(RedisCache.delete_many, lambda *_: [])
-    unlink = or_miss(RedisCache.unlink, nothing)
-    clear = or_miss(remove_all, nothing)
-    ping = or_miss(lambda self: self._write_client.ping(), nothing)
+    get = or_else(RedisCache.get, nothing)
+    get_many = or_else(RedisCache.get_many, lambda self, *keys: [None] * len(keys))
+    has = or_else(RedisCache.has, nothing)
+    ping = or_else(lambda self: self._write_client.ping(), nothing)
+
+    set = or_else(RedisCache.set, remove)
+    set_many = or_else(RedisCache.set_many, remove_many)
+    add = or_else(RedisCache.add, remove)
+    inc = or_else(RedisCache.inc, remove)
+    dec = or_else(RedisCache.dec, remove)
+
+    delete = invalidating(RedisCache.delete)
+    unlink = invalidating(RedisCache.unlink)
+    clear = invalidating(remove_all)
+
+    def delete_many(self, *keys: str) -> list[str]:
+        # cachelib looks afterwards, and raises when another process has written meanwhile.
+        return list(keys) if self.unlink(*keys) else []

@@ -36,6 +36,7 @@ class BaseConfig:
 
     MSG: str = "Hello from Flagstone"  # shown on the status page
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
+    FLAGSTONE_OFFLINE: str | None = None  # set in images built on stand-ins (offline/)
     SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
 
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = "info"
@@ -47,7 +48,7 @@ class BaseConfig:
 
     # Proxies in front of the app, each of which sets X-Forwarded-For, -Proto and -Host. 0: those headers are ignored.
     PROXY_HOPS: int = 0
-    TRUSTED_PROXIES: list[str] = []  # noqa: RUF012 - the networks they are in; empty: the one with the default route
+    TRUSTED_PROXIES: list[str] = []  # noqa: RUF012 - their names or networks; empty: this machine
     MAX_CONTENT_LENGTH: int = 10 * 1024 * 1024  # bytes
     TRUSTED_HOSTS: list[str] | None = None  # whatever else is asked for is refused; .example.com: each name under it
     FORCE_HTTPS: bool = False  # send plain requests to https, where no nginx of ours does
@@ -94,6 +95,7 @@ class BaseConfig:
     MAIL_PASSWORD: str | None = None
     MAIL_DEFAULT_SENDER: str = "Flagstone <noreply@localhost>"
     MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
+    MAIL_EXPIRES: int = 24 * 3600  # seconds after which a mail that no server took is given up
 
     SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict", "None"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False
@@ -116,10 +118,8 @@ class BaseConfig:
                 faults[f"{name}_URL"] = f"expected {schemes[0]}://..."
             elif url and password and urlsplit(url).password:
                 faults[f"{name}_PASSWORD"] = f"expected no second password, {name}_URL has one"
-        try:
-            [ip_network(network) for network in self.TRUSTED_PROXIES]
-        except ValueError:
-            faults["TRUSTED_PROXIES"] = "expected networks, such as 10.0.0.0/8"
+        if not all(is_network(proxy) or re.fullmatch(r"[\w.-]*[a-z][\w.-]*", proxy) for proxy in self.TRUSTED_PROXIES):
+            faults["TRUSTED_PROXIES"] = "expected names or networks, such as nginx or 10.0.0.0/8"
         if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", origin) for origin in self.CORS_ORIGINS):
             faults["CORS_ORIGINS"] = "expected scheme://host, such as https://example.com, and nothing after it"
         if not all(re.fullmatch(r"[a-z0-9.-]+", host) for host in self.TRUSTED_HOSTS or []):
@@ -200,8 +200,8 @@ def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
     if environment is None:
         raise ConfigError({"APP_ENV": f"expected one of {', '.join(ENVIRONMENTS)}"})
     config = environment()
-    unread = override(config, environ)
-    if faults := config.faults(environ) | unread:
+    unreadable = override(config, environ)
+    if faults := config.faults(environ) | unreadable:
         raise ConfigError(faults)
     return config
 
@@ -262,6 +262,14 @@ def number(text: str, convert: Callable[[str], float]) -> float:
     if not isfinite(value) or value < 0:
         raise ValueError
     return value
+
+
+def is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+        return True
+    except ValueError:
+        return False
 
 
 def is_url(text: str, schemes: tuple[str, ...]) -> bool:

@@ -14,5 +14,5 @@ def init_app(app: Flask) -> None:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
             max_age=3600,  # seconds that a browser remembers a preflight
-            always_send=False,  # to who sends no Origin it would list all of them
+            always_send=False,  # else a request without an Origin would be told all of them
         )

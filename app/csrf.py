@@ -5,8 +5,6 @@ What sends neither is no browser, and nobody's session can be abused through it.
 session, and it holds for the API too. There CORS_ORIGINS may write, but never with a visitor's cookies.
 """
 
-from urllib.parse import urlsplit
-
 from flask import Flask, abort, current_app, request
 
 
@@ -20,5 +18,6 @@ def refuse_cross_site_writes() -> None:
         return
     if origin in current_app.config["CORS_ORIGINS"] and request.path.startswith("/api/") and not request.cookies:
         return
-    if site or (origin and urlsplit(origin).netloc != request.host):
+    ours = f"{request.scheme}://{request.host}"  # without a port that is the scheme's own
+    if site or (origin and origin.removesuffix(":443" if request.is_secure else ":80") != ours):
         abort(403, "This request came from another site.")

@@ -10,27 +10,31 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import click
 import psycopg2
-from flask import Config, Flask, has_request_context
+from flask import Config, Flask, current_app, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
-from sqlalchemy import URL, BigInteger, DateTime, Integer, inspect, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy import URL, BigInteger, DateTime, Integer, create_engine, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
-# What "the database is gone" looks like: two errors of the driver, and one of a pool with no free connection.
-DATABASE_GONE = (OperationalError, InterfaceError, TimeoutError)
+# How codes begin: PostgreSQL's (https://www.postgresql.org/docs/current/errcodes-appendix.html) and SQLite's.
+GONE = ("08", "53", "57P", "SQLITE_CANTOPEN", "SQLITE_IOERR")  # connection, resources, shutdown
+CONFLICT = ("40001", "40P01", "SQLITE_BUSY", "SQLITE_LOCKED")  # serialization failure, deadlock
 
 # Columns that models share. SQLite counts up by itself only in a plain INTEGER.
 Id = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
+ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))]
+
+STATE_SECONDS = 3  # at most, until database_state() knows
 
 deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
@@ -48,6 +52,10 @@ def init_app(app: Flask) -> None:
             "pool_recycle": app.config["DATABASE_POOL_RECYCLE"],
             "pool_pre_ping": app.config["DATABASE_POOL_PRE_PING"],
         }
+        # One connection more, to look at the database with while the pool is full.
+        app.extensions["spare_database"] = create_engine(
+            url, pool_size=1, max_overflow=0, pool_timeout=STATE_SECONDS, pool_pre_ping=True
+        )
     db.init_app(app)
     app.cli.add_command(wait_for_database)
     # Commands migrate; what serves does without the time and the memory that loading Alembic takes.
@@ -75,14 +83,18 @@ def database_url(app: Flask) -> URL:
     return url.set(password=app.config["DATABASE_PASSWORD"]) if app.config["DATABASE_PASSWORD"] else url
 
 
+class StatementTimeout(psycopg2.OperationalError):
+    """psycopg2 has closed the connection, and the pool replaces it: half an answer may still be on its way."""
+
+
 def wait(config: Config, connection: connection) -> None:
     """Wait for PostgreSQL as psycopg2's wait callback: without one a query blocks every greenlet of the process.
 
     With one, psycopg2 leaves all time-outs to it, connect_timeout too; and a frozen server never answers.
     """
-    limit = float("inf")  # a migration may take as long as it takes
+    limit, fault = float("inf"), StatementTimeout  # a migration may take as long as it takes
     if connection.status == STATUS_SETUP:
-        limit = config["DATABASE_CONNECT_TIMEOUT"]
+        limit, fault = config["DATABASE_CONNECT_TIMEOUT"], psycopg2.OperationalError
     elif has_request_context():
         limit = config["DATABASE_TIMEOUT"]
     until = min(time.monotonic() + limit, deadline.get())
@@ -92,7 +104,7 @@ def wait(config: Config, connection: connection) -> None:
         poll.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         left = until - time.monotonic()
         if not poll.poll(None if left == float("inf") else max(left, 0) * 1000):
-            raise psycopg2.OperationalError("no answer from the database in time")
+            raise fault("no answer from the database in time")
 
 
 @contextmanager
@@ -105,17 +117,41 @@ def time_limit(seconds: float) -> Iterator[None]:
         deadline.reset(token)
 
 
+def pool_limit() -> int:
+    """Connections that may be in use at once; -1 without a limit, as SQLAlchemy takes a DATABASE_POOL_SIZE of 0."""
+    return db.engine.pool.size() + db.engine.pool._max_overflow
+
+
 def database_state() -> str:
+    """ok, busy while each connection of the pool is in use, or unavailable."""
+    state, engine, spare = "ok", db.engine, current_app.extensions.get("spare_database")
+    if spare and 0 < pool_limit() <= engine.pool.checkedout():
+        state, engine = "busy", spare
     try:
-        with time_limit(3), db.engine.connect() as connection:
+        with time_limit(STATE_SECONDS), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        logger.warning("The database does not answer: %s", reason(error))
+        logger.warning("The database does not answer: %s", describe_error(error))
         return "unavailable"
-    return "ok"
+    return state
 
 
-def reason(error: Exception) -> str:
+def transient(error: BaseException) -> Literal["gone", "slow", "busy", "conflict"] | None:
+    """Why the same may work in a moment. None: it will not, such as with a column that does not exist."""
+    if isinstance(error, TimeoutError):
+        return "busy"  # no connection of the pool became free
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error.orig, StatementTimeout):
+        return "slow"
+    code = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+    if code.startswith(CONFLICT):
+        return "conflict"
+    no_answer = isinstance(error, OperationalError) and not code  # what the network or a connect says has no code
+    return "gone" if error.connection_invalidated or no_answer or code.startswith(GONE) else None
+
+
+def describe_error(error: Exception) -> str:
     """Which host, and the first line of what the driver says. Never the password."""
     return f"{db.engine.url.host or db.engine.name}: {getattr(error, 'orig', error)}".strip().partition("\n")[0]
 
@@ -134,7 +170,7 @@ def wait_for_database(limit: float) -> None:
         except SQLAlchemyError as error:
             left = end - time.monotonic()
             if left <= 0:
-                raise click.ClickException(f"no database after {limit:g} s: {reason(error)}") from None
+                raise click.ClickException(f"no database after {limit:g} s: {describe_error(error)}") from None
             pause = min(pause * 2, 8, left)
-            logger.warning("The database is not ready, trying again in %.0f s: %s", pause, reason(error))
+            logger.warning("The database is not ready, trying again in %.0f s: %s", pause, describe_error(error))
             time.sleep(pause)

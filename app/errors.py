@@ -3,10 +3,19 @@
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException, SecurityError, ServiceUnavailable
+from sqlalchemy.exc import DBAPIError, TimeoutError
+from werkzeug.exceptions import BadHost, BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
-from app.database import DATABASE_GONE, reason
-from app.request_id import request_id
+from app.database import describe_error, transient
+from app.log_context import request_id
+
+# What passes by itself, and the seconds after which to try again.
+TRANSIENT = {
+    "gone": ("The database is not available", 5),
+    "slow": ("The database did not answer in time", 5),
+    "busy": ("All connections to the database are in use", 5),
+    "conflict": ("Another change came in between", 1),
+}
 
 
 class InvalidInput(BadRequest):
@@ -21,12 +30,12 @@ class InvalidInput(BadRequest):
 
 def init_app(app: Flask) -> None:
     # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
-    app.register_error_handler(HTTPException, answer)
-    for error in DATABASE_GONE:
-        app.register_error_handler(error, database_gone)
+    app.register_error_handler(HTTPException, error_response)
+    for error in (DBAPIError, TimeoutError):
+        app.register_error_handler(error, database_error)
 
 
-def answer(error: HTTPException) -> Response:
+def error_response(error: HTTPException) -> Response:
     response = Response.force_type(error.get_response(), request.environ)  # keeps Allow, Retry-After and the like
     if request.path.startswith("/api/"):
         body: dict[str, Any] = {"status": error.code, "message": error.description, "request_id": request_id()}
@@ -34,11 +43,17 @@ def answer(error: HTTPException) -> Response:
             body["fields"] = error.fields
         response.data = jsonify(error=body).data
         response.content_type = "application/json"
-    elif not isinstance(error, SecurityError):  # for a host not in TRUSTED_HOSTS, no address in the page can be built
+    elif not isinstance(request.routing_exception, SecurityError | BadHost):  # a page cannot build addresses then
         response.data = render_template("error.html", error=error)
     return response
 
 
-def database_gone(error: Exception) -> Response:
-    current_app.logger.error("The database is gone: %s", reason(error))
-    return answer(ServiceUnavailable("The database is not available, please try again.", retry_after=5))
+def database_error(error: DBAPIError | TimeoutError) -> Response:
+    kind = transient(error)
+    if kind is None:
+        raise error
+    text, seconds = TRANSIENT[kind]
+    # Which statement it was, where that is the question.
+    trace = error if kind in ("slow", "conflict") else None
+    current_app.logger.error("%s: %s", text, describe_error(error), exc_info=trace)
+    return error_response(ServiceUnavailable(f"{text}, please try again.", retry_after=seconds))

@@ -32,7 +32,9 @@ class Server:
     GUNICORN_BIND: str = "0.0.0.0:8000"
     GUNICORN_PROCESSES: int | None = None
     WEB_CONCURRENCY: int | None = None  # the same, by the name that hosts use
-    GUNICORN_THREADS: int | None = None  # requests that one process works on at once, idle connections included
+    GUNICORN_WORKER_CONNECTIONS: int | None = (
+        None  # requests that one process works on at once, idle connections included
+    )
     GUNICORN_RELOAD: bool = False
 
 
@@ -70,19 +72,19 @@ class ReloadingWorker(GeventWorker):
 
 server = Server()
 # All faults in one start, the app's and the server's, before there is a worker.
-unread = app_config.override(server, os.environ)
+unreadable = app_config.override(server, os.environ)
 try:
     app_settings = app_config.load()
 except app_config.ConfigError as error:
-    raise app_config.ConfigError(error.faults | unread) from None
-if unread:
-    raise app_config.ConfigError(unread)
+    raise app_config.ConfigError(error.faults | unreadable) from None
+if unreadable:
+    raise app_config.ConfigError(unreadable)
 app_log.configure(app_settings)
 
 bind = server.GUNICORN_BIND
 worker_class = ReloadingWorker if server.GUNICORN_RELOAD else "gevent"
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
-worker_connections = server.GUNICORN_THREADS or 1000
+worker_connections = server.GUNICORN_WORKER_CONNECTIONS or 1000
 reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
 
@@ -124,3 +126,9 @@ def pre_fork(server, worker):
 
 def post_fork(server, worker):
     os.environ["GUNICORN_SLOT"] = str(worker.slot)
+
+
+def child_exit(server, worker):
+    # Gauges of the living end with it: after a HUP others have other slots, and would be counted beside it.
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.slot}.db"):
+        file.unlink()

@@ -17,8 +17,11 @@ def live() -> ResponseReturnValue:
 
 @blueprint.get("")
 def ready() -> ResponseReturnValue:
-    """What the app needs is there. It works without a cache, if slower; not without a database."""
+    """What the app needs is there. It works without a cache, if slower; not without a database.
+
+    Busy is no reason to take this instance out of rotation: the others would have its load as well.
+    """
     database, cache = database_state(), cache_state()
-    status = "unavailable" if database != "ok" else cache
+    status = "unavailable" if database == "unavailable" else "ok" if database == cache == "ok" else "degraded"
     body = {"status": status, "database": database, "cache": cache, "release": current_app.config["RELEASE"]}
     return body, 503 if status == "unavailable" else 200

@@ -1,4 +1,4 @@
-"""FORCE_HTTPS: for an app that nginx does not stand in front of; ours redirects by itself."""
+"""FORCE_HTTPS: for an app without our nginx in front, which redirects by itself."""
 
 from flask import Flask, redirect, request
 from werkzeug import Response

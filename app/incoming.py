@@ -19,7 +19,7 @@ from flask import Request as FlaskRequest
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
 from app.disk import on_disk
-from app.request_id import user_id
+from app.log_context import user_id
 
 WAIT = 5  # seconds, for one of UPLOADS_AT_ONCE
 WAITING_USER, WAITING = 2, 10  # times UPLOADS_AT_ONCE: uploads of one user and of all, those that wait included

@@ -1,4 +1,4 @@
-"""Log lines: JSON, one object each, or text for people in development. No secret is in any of them.
+"""Log lines: one JSON object each, or text for people in development. Secrets that can be recognised are masked.
 
 Imports no Flask: gunicorn's master process sets up its own log through this module, before gevent has patched anything.
 """
@@ -21,25 +21,33 @@ TEXT = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
 FILE_SIZE, FILES = 10 * 1024 * 1024, 5  # as Docker's: compose.prod.yaml
 HIDDEN = "[hidden]"
 
-SENSITIVE = re.compile(
-    r"pass(word|wd|phrase)|pwd|secret|token|(api|private|access).?key|authorization|credential|cookie|session|csrf|jwt"
-    r"|signature",
-    re.IGNORECASE,
-)
-# What follows a sensitive name: key=value, "key": "value", ('key', 'value'), an SQL detail's (key)=(value). Every
-# repetition has a bound: a log line may be made of what a stranger sent.
-VALUE = r"""[bru]?\\{0,3}"[^"]{0,4000}|[bru]?\\{0,3}'[^']{0,4000}|(?:bearer|basic)\s+[^\s"']+|\(?[^\s&;,"'<>)}\]]+"""
-PATTERNS = [
-    re.compile(r"(cookie:[ ]?)[^\r\n]+", re.IGNORECASE),
-    re.compile(
-        rf"""((?:{SENSITIVE.pattern})[\w-]{{0,30}}(?:\\{{0,3}}["']?[\])]?\s{{0,5}}(?:[=:]|%3d)|["'],)\s{{0,5}})(?:{VALUE})""",
-        re.IGNORECASE,
-    ),
-    re.compile(r"((?:bearer|basic)\s{1,5})[\w.~+/=-]{8,}", re.IGNORECASE),
-    re.compile(r"(://[^\s:/@\"']{0,200}:)[^\s\"']{1,500}(?=@)"),  # a password in a URL
-    re.compile(r"()\beyJ[\w-]{5,}\.[\w.-]+"),  # a JSON Web Token
+# A setting, field, header or parameter with one of these in its name is masked.
+SENSITIVE_NAME = r"""(?:
+    pass(?:word|wd|phrase) | pwd | secret | token | (?:api|private|access).?key | authorization | credential
+    | cookie | session | csrf | jwt | signature
+)"""
+SENSITIVE = re.compile(SENSITIVE_NAME, re.IGNORECASE | re.VERBOSE)
+# Every repetition has a bound, because a log line may be made of what a stranger sent.
+VALUE = r"""(?:
+    [bru]? \\{0,3} " [^"]{0,4000}            # "quoted", perhaps escaped, perhaps a Python literal
+    | [bru]? \\{0,3} ' [^']{0,4000}          # 'quoted'
+    | (?:bearer|basic) \s+ [^\s"']+          # a header's scheme and credentials
+    | \(? [^\s&;,"'<>)}\]]+                  # up to the next separator
+)"""
+# name=value, name: value, "name": value, ("name", value), (name)=(value) in a detail of PostgreSQL
+ASSIGNED = r"""(?: \\{0,3} ["']? [\])]? \s{0,5} (?:[=:]|%3d) | ["'], ) \s{0,5}"""
+# Where a secret begins in a text: what group 1 matches stays, the rest is masked.
+MASKS = [
+    re.compile(pattern, re.IGNORECASE | re.VERBOSE)
+    for pattern in (
+        r"(cookie: [ ]?) [^\r\n]+",
+        rf"({SENSITIVE_NAME} [\w-]{{0,30}} {ASSIGNED}) {VALUE}",
+        r"((?:bearer|basic) \s{1,5}) [\w.~+/=-]{8,}",
+        r"""(:// [^\s:/@"']{0,200} :) [^\s"']{1,500} (?=@)""",  # a password in a URL
+        r"() \b eyJ [\w-]{5,} \. [\w.-]+",  # a JSON Web Token
+    )
 ]
-known: list[str] = []  # values that are secret wherever they turn up
+secret_values: list[str] = []  # of the settings: masked wherever they turn up
 
 
 def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> None:
@@ -47,7 +55,7 @@ def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> No
 
     Uncaught exceptions and warnings become lines too.
     """
-    known[:] = secrets_in(settings)
+    secret_values[:] = secrets_in(settings)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if settings.LOG_FILE:
         handlers.append(SharedFileHandler(settings.LOG_FILE, maxBytes=FILE_SIZE, backupCount=FILES - 1))
@@ -95,7 +103,7 @@ class Text(logging.Formatter):
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """The same without secrets: those of the settings, and values of sensitive names, in texts and in mappings."""
+    """Mask the secrets in a text or a structure: those of the settings by value, others by their name or shape."""
     if value and SENSITIVE.search(name):
         return HIDDEN
     if isinstance(value, dict):
@@ -103,10 +111,10 @@ def redact(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     if isinstance(value, str):
-        for secret in known:
+        for secret in secret_values:
             value = value.replace(secret, HIDDEN)
-        for pattern in PATTERNS:
-            value = pattern.sub(rf"\1{HIDDEN}", value)
+        for mask in MASKS:
+            value = mask.sub(rf"\1{HIDDEN}", value)
     return value
 
 

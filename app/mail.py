@@ -1,35 +1,76 @@
-"""Mail, sent by the worker: a request never waits for a mail server, and one that is down only delays a message."""
+"""Mail: a row until a mail server has it. The worker sends it: a request never waits for a server, and one that is down
+only delays a message.
+
+Whoever sends a mail has locked its row, and deletes it as soon as the server has said yes: it is sent once, whatever
+dies or is delivered twice meanwhile. Only when that yes is lost on its way, or the deletion, it is sent again, with the
+same Message-ID.
+"""
 
 import logging
 import smtplib
 import ssl
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from typing import Any
+from uuid import UUID, uuid4
 
 import click
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.utils.time import get_exponential_backoff_interval
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from sqlalchemy import DateTime, Text, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.background import Task
+from app.broker import QUEUE_GONE
+from app.database import CreatedAt
+from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
+# What smtplib raises for one message; the server is well.
+REFUSED = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError)
+
+
+class Mail(db.Model):
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    recipient: Mapped[str] = mapped_column(Text, index=True)
+    subject: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
+    next_try: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True, default=lambda: datetime.now(UTC))
+    tries: Mapped[int] = mapped_column(default=0)
+
+    def put_off(self, seconds: float) -> None:
+        self.tries, self.next_try = self.tries + 1, datetime.now(UTC) + timedelta(seconds=seconds)
+
 
 def init_app(app: Flask) -> None:
+    app.extensions["mail_rests_until"] = 0.0  # by the monotonic clock: the server did not answer, ask no sooner
     app.cli.add_command(send_test_mail)
 
 
 def send_mail(to: str, subject: str, text: str) -> None:
-    """Hand a message to the worker.
+    """Commit a message, together with whatever else is in the session, and wake the worker.
 
-    Raises ValueError when `to` is not one address or the subject has a line break, and QUEUE_GONE.
+    Raises ValueError when `to` is not one address or the subject has a line break.
     """
     compose(to, subject, text)
-    deliver.delay(to, subject, text)
+    db.session.add(Mail(recipient=to, subject=subject, text=text))
+    db.session.commit()
+    wake_worker()
+
+
+def wake_worker() -> None:
+    with suppress(QUEUE_GONE):  # then beat does
+        deliver.delay()
 
 
 def compose(to: str, subject: str, text: str) -> EmailMessage:
@@ -46,32 +87,87 @@ def compose(to: str, subject: str, text: str) -> EmailMessage:
     return message
 
 
-@shared_task(bind=True, max_retries=120)  # about an hour
-def deliver(self: Task, to: str, subject: str, text: str) -> None:
-    message = compose(to, subject, text)
-    # The same at each try, so that a mail program shows a message once that came twice.
-    _, sender = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])
-    message["Message-ID"] = f"<{self.request.id}@{sender.rpartition('@')[2]}>"
-    if not current_app.config["MAIL_SERVER"]:
-        shown = text if current_app.config["APP_ENV"] == "Dev" else "its text is shown in development only"
-        logger.info("MAIL_SERVER is not set, so this mail went nowhere: %s (%s)", subject, shown)
+@shared_task(bind=True, max_retries=None)
+def deliver(self: Task) -> None:
+    """Send what is due, for half of the time limit."""
+    give_up()
+    if time.monotonic() < current_app.extensions["mail_rests_until"]:
         return
+    end = time.monotonic() + current_app.config["TASK_TIME_LIMIT"] / 2
+    while (mail := next_due()) and time.monotonic() < end:
+        try:
+            hand_over(mail)
+        except RefusedError as error:
+            pause = get_exponential_backoff_interval(1, mail.tries, maximum=600, full_jitter=True)
+            logger.warning("Mail %s was refused, trying again in %d s: %s", mail.id, pause, error)
+            mail.put_off(pause)
+            db.session.commit()
+        except (OSError, SoftTimeLimitExceeded) as error:  # smtplib's and ssl's are OSErrors, too
+            pause = self.backoff()
+            mail.put_off(pause)
+            db.session.commit()
+            current_app.extensions["mail_rests_until"] = time.monotonic() + pause
+            server = f"{current_app.config['MAIL_SERVER']}:{port(current_app.config)}"
+            logger.warning("%s did not take a mail, trying again in %d s: %s", server, pause, server_reply(error))
+            raise self.retry(exc=MailError(server), countdown=pause) from None
+    if mail:
+        wake_worker()
+
+
+def give_up() -> None:
+    before = datetime.now(UTC) - timedelta(seconds=current_app.config["MAIL_EXPIRES"])
+    old = db.select(Mail.id).where(Mail.created_at < before).with_for_update(skip_locked=True)
+    for mail_id in db.session.scalars(db.delete(Mail).where(Mail.id.in_(old)).returning(Mail.id)):
+        logger.error("Mail %s was given up: no server took it within MAIL_EXPIRES", mail_id)
+    db.session.commit()
+
+
+def next_due() -> Mail | None:
+    """Locked: nobody else sends it meanwhile, and when this process dies it is free at once."""
+    due = db.select(Mail).where(Mail.next_try <= datetime.now(UTC)).order_by(Mail.next_try).limit(1)
+    return db.session.scalar(due.with_for_update(skip_locked=True))
+
+
+def hand_over(mail: Mail) -> None:
+    """Raises RefusedError when the server takes others but not this one, and OSError when it takes none."""
+    config = current_app.config
+    message = compose(mail.recipient, mail.subject, mail.text)
+    _, sender = parseaddr(config["MAIL_DEFAULT_SENDER"])
+    # The same at each try, so that a mail program shows a message once that came twice.
+    message["Message-ID"] = f"<{mail.id}@{sender.rpartition('@')[2]}>"
+    if not config["MAIL_SERVER"]:
+        shown = mail.text if config["APP_ENV"] == "Dev" else "its text is shown in development only"
+        logger.info("MAIL_SERVER is not set, so this mail went nowhere: %s (%s)", mail.subject, shown)
+        forget(mail)
+        return
+    server = open_session(config)
     try:
-        with connect(current_app.config) as server:
+        try:
             server.send_message(message)
-    except OSError as error:  # smtplib's and ssl's are of this class, too
-        pause = self.backoff()
-        server = f"{current_app.config['MAIL_SERVER']}:{port(current_app.config)}"
-        logger.warning("%s did not take a mail, trying again in %d s: %s", server, pause, reason(error))
-        raise self.retry(exc=MailError(server), countdown=pause) from None
-    logger.info("A mail was sent: %s", message["Message-ID"])
+        except REFUSED as error:
+            raise RefusedError(server_reply(error)) from None
+        forget(mail)  # before another word, which the server may not answer
+        logger.info("A mail was sent: %s", message["Message-ID"])
+        with suppress(OSError):
+            server.quit()
+    finally:
+        server.close()
+
+
+def forget(mail: Mail) -> None:
+    db.session.delete(mail)
+    db.session.commit()
 
 
 class MailError(Exception):
-    """The mail server did not take a message, which is in no log."""
+    """The mail server does not take any message."""
 
 
-def connect(config: dict[str, Any]) -> smtplib.SMTP:
+class RefusedError(MailError):
+    """It does not take this one."""
+
+
+def open_session(config: dict[str, Any]) -> smtplib.SMTP:
     """A session in which a message may be sent. No password goes to a server that did not prove its name."""
     address, timeout = (config["MAIL_SERVER"], port(config)), config["MAIL_TIMEOUT"]
     verified = ssl.create_default_context()
@@ -94,7 +190,7 @@ def port(config: dict[str, Any]) -> int:
     return config["MAIL_PORT"] or (465 if config["MAIL_USE_SSL"] else 587 if config["MAIL_USE_TLS"] else 25)
 
 
-def reason(error: OSError) -> str:
+def server_reply(error: BaseException) -> str:
     """What the server or the network said, without the addresses that some of its answers are listed by."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"recipient refused, {[code for code, _ in error.recipients.values()]}"

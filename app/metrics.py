@@ -16,7 +16,8 @@ from prometheus_flask_exporter import PrometheusMetrics
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
-from app.cache import REDIS_GONE, connect
+from app.cache import REDIS_GONE, make_client
+from app.database import pool_limit
 from app.extensions import cache, db
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -62,8 +63,7 @@ def watch_pool(registry: CollectorRegistry) -> None:
     mode = {"registry": registry, "multiprocess_mode": "livesum"}
     used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
     limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
-    used.set(0)  # not what a predecessor held when it was killed
-    limit.set(engine.pool.size() + engine.pool._max_overflow)
+    limit.set(pool_limit())
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
     event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is just about to be
@@ -89,7 +89,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
     mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
     length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
     lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
-    client = connect(app.config, retries=0)  # so that one time-out is all that a scrape waits
+    client = make_client(app.config, retries=0)  # so that one time-out is all that a scrape waits
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)

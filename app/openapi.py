@@ -1,4 +1,4 @@
-"""/api/openapi.json: the API described in OpenAPI 3.1, from what each part says of its own routes."""
+"""/api/openapi.json: the API in OpenAPI 3.1, put together from the parts that describe their own routes."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from app.log import redact
-from app.request_id import context, request_id
+from app.log_context import log_context, request_id
 
 
 def init_app(app: Flask) -> None:
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
 
 def finish(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Add to whom it belongs, and take out what no log may show either."""
-    found = context()
+    found = log_context()
     if user := found.pop("user", None):
         event["user"] = {"id": user}
     event["tags"] = event.get("tags", {}) | found

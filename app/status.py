@@ -1,4 +1,4 @@
-"""The front page: which release runs where, and what the app sees of the client. Yours to replace."""
+"""The front page: the release, the state of its services, and what the app knows about the client. Yours to replace."""
 
 from flask import Blueprint, render_template
 

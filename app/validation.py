@@ -28,7 +28,17 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     app.json = StrictJSON(app)
     app.config |= {"MAX_FORM_MEMORY_SIZE": REQUEST_MAX, "MAX_FORM_PARTS": 100}  # a field; fields and files
+    app.before_request(refuse_unreadable_address)
     app.before_request(limit_body)
+
+
+def refuse_unreadable_address() -> None:
+    """Where Werkzeug would fail later: raw bytes in a query that are no UTF-8, a host such as [:.:]."""
+    try:
+        request.query_string.decode()
+        request.url  # noqa: B018 - reads the host
+    except ValueError:
+        abort(400, "The address of this request cannot be read.")
 
 
 def limit_body() -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import preflight
@@ -24,7 +25,10 @@ SERVERS = {
 HALF_A_DAY = 12 * 3600  # seconds, as everything here
 BACKOFF = [60, 600, 6000, 86400]
 TRIES_WITH_PREFLIGHT = 2  # then the authority has the last word: a machine may be unable to reach its own public name
-CERTBOT_AT_MOST = 300
+PROPAGATION = os.environ.get("DNS_PROPAGATION") or "0"
+if not PROPAGATION.isdecimal():
+    sys.exit("DNS_PROPAGATION is a number of seconds, such as 60")
+CERTBOT_AT_MOST = 300 + int(PROPAGATION)  # it sleeps as long as that
 BEAT = 5
 HEARTBEAT = Path("/tmp/heartbeat")
 NOW = Path("/tmp/now")
@@ -99,8 +103,8 @@ def authenticator():
     options = ["--authenticator", f"dns-{PLUGIN}"]
     if CREDENTIALS.stat().st_size:
         options += [f"--dns-{PLUGIN}-credentials", str(CREDENTIALS)]
-    if seconds := os.environ.get("DNS_PROPAGATION"):
-        options += [f"--dns-{PLUGIN}-propagation-seconds", seconds]
+    if int(PROPAGATION):
+        options += [f"--dns-{PLUGIN}-propagation-seconds", PROPAGATION]
     return options
 
 
@@ -136,6 +140,24 @@ def certify(failures=0, *options):
     return certbot(*options)
 
 
+def kept(folder=STATE / "live" / NAMES[0]):
+    """A certificate of certbot's. Raises OSError or ValueError where there is none."""
+    from cryptography import x509  # here: it takes memory, and the loop has no other use for it
+
+    return x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
+
+
+def missing():
+    """What a failed try means: there is no certificate, or the one that nginx serves gets older."""
+    names = " ".join(NAMES)
+    try:
+        end = kept(ROOT / "current").not_valid_after_utc
+    except OSError, ValueError:
+        return f"no certificate for {names}"
+    state = "is good until" if end > datetime.now(UTC) else "ended on"
+    return f"no new certificate for {names}, the one that is served {state} {end:%Y-%m-%d %H:%M} UTC"
+
+
 def serve():
     """Point `current` to this server's certificate, if there is one. Until then nginx serves what it has."""
     live = STATE / "live" / NAMES[0]
@@ -163,7 +185,7 @@ def main():
         problem = certify(memory["failures"])
         if problem:
             pause = BACKOFF[min(memory["failures"], len(BACKOFF) - 1)]
-            log(f"no certificate for {' '.join(NAMES)}, next try in {minutes(pause)}: {problem}")
+            log(f"{missing()}, next try in {minutes(pause)}: {problem}")
         else:
             serve()
             pause = HALF_A_DAY - random.uniform(0, 3600)  # noqa: S311 - jitter, not a secret

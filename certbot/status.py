@@ -31,7 +31,7 @@ def served():
 def kept():
     """What certbot keeps, or why there is nothing."""
     try:
-        return x509.load_pem_x509_certificate((renew.STATE / "live" / renew.NAMES[0] / "cert.pem").read_bytes())
+        return renew.kept()
     except (OSError, ValueError) as error:
         return f"nothing ({error})"
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Makes this machine able to run the stack. Idempotent: one line a step, and only what is missing is done.
+# Usage: scripts/setup.sh [development]. Only development takes stand-ins for the official images unasked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+PURPOSE=${1:-production}
 
 COMPOSE_AT_LEAST=2.24.4 # the first with !override, which compose.yaml needs
 DISK_AT_LEAST_GB=3
@@ -20,6 +23,7 @@ dockerd_here() { command -v dockerd || [ -x /usr/sbin/dockerd ]; } >/dev/null 2>
 elsewhere() { # the engine is not this machine's to install: a remote one, or Docker Desktop's
   [ -n "${DOCKER_HOST:-}" ] || [ "$(uname)" != Linux ] || [ -d "${HOME:-/}/.docker/desktop" ]
 }
+wsl() { [[ $(uname -r) = *[Mm]icrosoft* ]]; }
 
 missing_parts() {
   command -v docker >/dev/null || echo cli
@@ -61,6 +65,10 @@ package() { # part, distribution
 
 install_docker() { # parts...
   local packages=() part id='' version='' reply log
+  # While Docker Desktop is stopped, WSL looks like a machine without Docker. A second engine is nobody's wish.
+  ! wsl || dockerd_here || answers ||
+    fail "Docker does not answer in WSL. Start Docker Desktop, with its WSL integration on (Settings, Resources)." \
+      "For an engine in WSL itself: sudo apt-get install docker.io, then make setup again."
   # shellcheck source=/dev/null
   { id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-}"); } 2>/dev/null || true
   [ "$id" = debian ] || [ "$id" = ubuntu ] ||
@@ -143,40 +151,63 @@ make_secrets() {
   if [ -n "$made" ]; then step secrets "made$made"; else step secrets kept; fi
 }
 
-# A checkout under umask 077 cannot be read by the users of the containers that mount it.
+# A checkout under umask 077 cannot be read by the users of the containers that mount it. And where the engine confines
+# them by SELinux, they read only what has this type; Compose cannot give it to secrets.
 open_source() {
   chmod -R a+rX app 2>/dev/null || fail "app/ holds files of another user. Run: sudo chown -R $(id -un) app"
+  if [[ $(docker info --format '{{.SecurityOptions}}') = *selinux* ]]; then
+    chcon -R -t container_file_t app secrets ||
+      fail "SELinux keeps containers from app/ and secrets/. Run: sudo chcon -R -t container_file_t app secrets"
+  fi
 }
 
-registry_answers() { # image: within 10 seconds. A refusal (no such image, too many requests) is an answer, too
-  local answer asked watchdog status=0
-  answer=$(mktemp)
-  docker manifest inspect "$1" >"$answer" 2>&1 &
-  asked=$!
-  { sleep 10 && kill $asked; } >/dev/null 2>&1 &
-  watchdog=$!
-  wait $asked || grep -qiE 'toomanyrequests|denied|unauthorized|not found|manifest unknown|no such manifest' "$answer" || status=1
-  { kill $watchdog && wait $watchdog; } 2>/dev/null || true
-  rm "$answer"
-  return $status
+# By the engine, which has the mirrors and the proxy. What a registry refuses is told at once; anything else is taken
+# for the network, and tried again for up to half a minute.
+pull() { # image
+  local pause said since=''
+  local refused='too ?many ?requests|denied|unauthorized|not found|manifest unknown|no matching manifest|no space left'
+  for pause in 2 4 8 8 0; do
+    if said=$(docker pull --quiet "$1" 2>&1); then step pulled "$1"; return; fi
+    said=${said##*$'\n'}
+    ! grep -qiE "$refused" <<<"$said" || fail "$1 could not be pulled. $said"
+    [ -n "$since" ] || step waiting "for a registry with $1. $said"
+    : "${since:=$SECONDS}"
+    if [ $pause = 0 ] || [ $((SECONDS - since)) -ge 16 ]; then return 1; fi
+    sleep $pause
+  done
+}
+
+build_stand_ins() { # images...
+  local reply='' reason="no registry answers for: $*."
+  [ "${OFFLINE:-}" != 1 ] || reason="OFFLINE=1 pulls none of: $*."
+  if [ "${OFFLINE:-}" != 1 ] && [ "$PURPOSE" != development ]; then
+    [ ! -t 0 ] || read -rp "$reason Build stand-ins from Debian packages, for a trial? [y/N] " reply || true
+    [[ $reply = [Yy]* ]] ||
+      fail "$reason Once one does: make setup." "For a trial, on stand-ins from Debian packages: OFFLINE=1 make setup"
+  fi
+  { command -v apt-get >/dev/null && can_be_root; } ||
+    fail "$reason" "Building them from Debian packages (offline/) takes Debian or Ubuntu, and root."
+  offline/build.sh "$@"
 }
 
 get_images() {
   local image missing=()
   for image in $(scripts/base-images.sh); do
-    docker image inspect "$image" >/dev/null 2>&1 || missing+=("$image")
+    if docker image inspect "$image" >/dev/null 2>&1; then continue; fi
+    # Where no registry answered for one image, it is not asked for the others.
+    if [ ${#missing[@]} -gt 0 ] || [ "${OFFLINE:-}" = 1 ] || ! pull "$image"; then missing+=("$image"); fi
   done
-  if [ ${#missing[@]} = 0 ]; then step images "all here"; return; fi
-  if registry_answers "${missing[0]}"; then
-    for image in "${missing[@]}"; do
-      docker pull --quiet "$image" >/dev/null || fail "$image could not be pulled; the registry's answer is above"
-      step pulled "$image"
-    done
-  else
-    { command -v apt-get >/dev/null && can_be_root; } ||
-      fail "no registry answers for: ${missing[*]}." "Building them from Debian packages (offline/) takes Debian or Ubuntu, and root."
-    offline/build.sh "${missing[@]}"
-  fi
+  if [ ${#missing[@]} = 0 ]; then step images "all here"; else build_stand_ins "${missing[@]}"; fi
+}
+
+# What is built on a stand-in has its label, too. In development, `make up` builds anew what had one.
+warn_of_stand_ins() {
+  local names used
+  names=$(scripts/base-images.sh)
+  [ "$PURPOSE" = development ] || names+=$'\n'$(docker compose -f compose.prod.yaml config --images 2>/dev/null || true)
+  used=$(docker images --filter label=flagstone.offline --format '{{.Repository}}:{{.Tag}}' |
+    grep -Fxf <(echo "$names") | xargs) || true
+  [ -z "$used" ] || step warning "stand-ins, not for the internet: $used. How to replace them: offline/README.md"
 }
 
 check_engine
@@ -184,3 +215,4 @@ write_env
 get_images
 make_secrets
 open_source
+warn_of_stand_ins

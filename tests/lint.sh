@@ -29,6 +29,8 @@ check ruff ruff check .
 check 'ruff format' ruff format --check .
 check shellcheck shellcheck scripts/*.sh offline/*.sh tests/*.sh nginx/docker-entrypoint.d/*.sh .ci/run
 check hadolint hadolint app/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
+check workflow check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+check dependabot check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 check compose-lint compose-lint check --fail-on low compose.yaml compose.prod.yaml
 for file in compose.yaml compose.prod.yaml; do
   check "$file" compose_is_silent "$file"

@@ -13,16 +13,29 @@ from tests.shell import run
 class Mailbox:
     def __init__(self, password):
         self.password = password
-        self.messages, self.logins, self.secured = [], [], []
+        self.messages, self.logins, self.secured, self.unwanted = [], [], [], set()
+        self.goodbye = "221 Bye"
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd's name
+        if address in self.unwanted:
+            return "450 later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
         self.messages.append(envelope)
         self.secured.append(session.ssl is not None)
         return "250 OK"
 
+    async def handle_QUIT(self, server, session, envelope):  # noqa: N802
+        return self.goodbye
+
     def authenticate(self, server, session, envelope, mechanism, login):
         self.logins.append((login.login.decode(), login.password.decode()))
         return AuthResult(success=self.logins[-1] == ("user", self.password))
+
+    def recipients(self):
+        return sorted(address for envelope in self.messages for address in envelope.rcpt_tos)
 
     def texts(self):
         return [envelope.content.decode() for envelope in self.messages]

@@ -14,7 +14,7 @@ from app.validation import read_body
 blueprint = Blueprint("tokens", __name__)
 
 
-def answer(user: User, **more: str) -> dict[str, Any]:
+def token_response(user: User, **more: str) -> dict[str, Any]:
     """RFC 6749, 5.1."""
     expires = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     return {"access_token": create_access_token(user), "token_type": "Bearer", "expires_in": expires, **more}
@@ -23,16 +23,16 @@ def answer(user: User, **more: str) -> dict[str, Any]:
 @blueprint.post("/api/token")
 def create() -> ResponseReturnValue:
     user = authenticate(read_body()) or abort(401, "No user has this address and password.")
-    return answer(user, refresh_token=create_refresh_token(user)), {"Cache-Control": "no-store"}
+    return token_response(user, refresh_token=create_refresh_token(user)), {"Cache-Control": "no-store"}
 
 
 @blueprint.post("/api/token/refresh")
 def refresh() -> ResponseReturnValue:
-    return answer(tokens.bearer(refresh=True)), {"Cache-Control": "no-store"}
+    return token_response(tokens.bearer(refresh=True)), {"Cache-Control": "no-store"}
 
 
 @blueprint.post("/api/token/revoke")
-def end() -> ResponseReturnValue:
+def revoke() -> ResponseReturnValue:
     """The token that is sent, of either kind."""
     tokens.bearer(verify_type=False)
     tokens.revoke(get_jwt())

@@ -9,8 +9,8 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from app.auth import tokens
-from app.auth.model import User
-from app.extensions import db
+from app.auth.model import User, get_user
+from app.redirects import local_target
 
 
 def current_user() -> User | None:
@@ -19,7 +19,7 @@ def current_user() -> User | None:
         if "Authorization" in request.headers:
             g.user = tokens.bearer()
         else:
-            g.user = db.session.get(User, session["user"]) if "user" in session else None
+            g.user = get_user(session.get("user"))
     return g.user
 
 
@@ -30,6 +30,7 @@ def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
             return view(*args, **kwargs)
         if request.path.startswith("/api/"):
             raise Unauthorized("Sign in, or send a token.", www_authenticate=WWWAuthenticate("bearer"))
-        return redirect(url_for("auth.login", next=request.full_path if request.method == "GET" else None), 303)
+        page = local_target(request.full_path) if request.method == "GET" else None
+        return redirect(url_for("auth.login", next=page), 303)
 
     return guarded

@@ -9,7 +9,7 @@ from sqlalchemy import String
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import CreatedAt, Id
+from app.database import ID_MAX, CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import db
 from app.validation import read_fields
@@ -31,6 +31,11 @@ class User(db.Model):
     email: Mapped[str] = mapped_column(String(LIMITS["email"][1]), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[CreatedAt]
+
+
+def get_user(user_id: object) -> User | None:
+    """From a session or a token. It is signed, but an older release, or another application, may have made it."""
+    return db.session.get(User, user_id) if type(user_id) is int and 0 < user_id <= ID_MAX else None
 
 
 def create_user(data: object) -> User:

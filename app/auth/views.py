@@ -1,12 +1,11 @@
 """Sign in, sign up, sign out, as pages. The session cookie holds the user's id, signed with SECRET_KEY."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth.model import LIMITS, User, authenticate, create_user
 from app.errors import InvalidInput
+from app.redirects import local_target
 
 blueprint = Blueprint("auth", __name__, template_folder="templates")
 
@@ -50,14 +49,7 @@ def end_session() -> ResponseReturnValue:
 def sign_in(user: User) -> ResponseReturnValue:
     session.clear()  # nothing of a stranger's session goes on
     session["user"] = user.id
-    return redirect(next_page(), 303)
-
-
-def next_page() -> str:
-    """Where the user wanted to go: an address on this site, whatever the link says."""
-    page = request.args.get("next", "")
-    parts = urlsplit(page.replace("\\", "/"))  # as browsers read it
-    return page if page.startswith("/") and not parts.netloc and page.isprintable() else url_for("status.index")
+    return redirect(local_target(request.args.get("next", "")) or url_for("status.index"), 303)
 
 
 def show_form(action: str, faults: dict[str, str] | None = None) -> str:

@@ -10,14 +10,13 @@ from werkzeug.datastructures import FileStorage
 
 from app import uploads
 from app.auth.model import User
-from app.database import CreatedAt, Id
+from app.database import ID_MAX, CreatedAt, Id
 from app.errors import InvalidInput
 from app.extensions import cache, db
 from app.validation import read_fields
 
 LIMITS = {"title": (1, 200), "body": (0, 10_000)}  # lengths
 FILES_MAX = 1_000  # of one user
-ID_MAX = 2**63 - 1  # PostgreSQL cannot even look for more
 
 
 class Note(db.Model):

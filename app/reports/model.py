@@ -12,12 +12,14 @@ from app.auth.model import User
 from app.database import CreatedAt
 from app.extensions import db
 
+UNFINISHED = ("queued", "running")  # in the end it is done or failed
+
 
 class Report(db.Model):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     user_id: Mapped[int] = mapped_column(db.ForeignKey("user.id"), index=True)
     user: Mapped[User] = relationship()
-    state: Mapped[str] = mapped_column(String(10), default="queued")  # then running; in the end done or failed
+    state: Mapped[str] = mapped_column(String(10), default="queued")
     progress: Mapped[int] = mapped_column(default=0)  # percent
     content: Mapped[str | None] = mapped_column(Text, deferred=True)
     created_at: Mapped[CreatedAt] = mapped_column(index=True)
@@ -25,7 +27,7 @@ class Report(db.Model):
 
     @property
     def finished(self) -> bool:
-        return self.state in ("done", "failed")
+        return self.state not in UNFINISHED
 
     def finish(self, state: str) -> None:
         self.state, self.finished_at = state, datetime.now(UTC)

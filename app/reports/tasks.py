@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,17 +13,21 @@ from celery import current_app as queue
 from celery import shared_task
 from celery.signals import task_failure
 from flask import current_app, url_for
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth.model import User
 from app.background import Task
-from app.broker import QUEUE_GONE
-from app.database import DATABASE_GONE
+from app.broker import QUEUE_GONE, all_messages
+from app.database import transient
 from app.extensions import db
 from app.mail import send_mail
 from app.notes.model import Note
-from app.reports.model import Report
+from app.reports.model import UNFINISHED, Report
+
+logger = logging.getLogger(__name__)
 
 STEPS = 10
+UNNOTICED = timedelta(minutes=1)  # within it a new report is certainly queued
 
 
 def order_report(user: User) -> Report:
@@ -31,7 +36,7 @@ def order_report(user: User) -> Report:
     db.session.add(report)
     db.session.commit()  # before the worker looks for it
     try:
-        write_report.delay(str(report.id), url_for("reports.index", _external=True))
+        queue_report(report.id, url_for("reports.index", _external=True))
     except QUEUE_GONE:
         db.session.delete(report)
         db.session.commit()
@@ -39,21 +44,44 @@ def order_report(user: User) -> Report:
     return report
 
 
+def queue_report(report_id: UUID, page: str | None = None) -> None:
+    write_report.apply_async((str(report_id), page), task_id=str(report_id))  # by which it is found in the queue
+
+
 @shared_task(bind=True, max_retries=5)
-def write_report(self: Task, report_id: str, page: str) -> None:
+def write_report(self: Task, report_id: str, page: str | None) -> None:
     report = db.session.get(Report, UUID(report_id))
     if report is None or report.finished:  # deleted meanwhile, or delivered twice
         return
     report.state, report.progress = "running", 0
     try:
-        report.content = write_csv(report)
+        content = write_csv(report)
+        db.session.refresh(report, with_for_update=True)
+        if report.finished:  # by another worker, to which it was delivered, too
+            return
+        report.content = content
         report.finish("done")
         with suppress(ValueError):  # an address that mail cannot reach
-            # Before the commit: twice rather than never.
-            send_mail(report.user.email, "Your report is done", f"It can be downloaded at {page}\n")
+            where = f"at {page}" if page else "on the page of your reports"
+            send_mail(report.user.email, "Your report is done", f"It can be downloaded {where}\n")
         db.session.commit()
-    except (*DATABASE_GONE, QUEUE_GONE) as error:
-        raise self.retry(exc=error, countdown=self.backoff()) from None
+    except SQLAlchemyError as error:
+        if transient(error):
+            raise self.retry(exc=error) from None
+        raise
+
+
+@shared_task
+def queue_lost() -> None:
+    """Queue again what no message is left of: whoever ordered it was killed before it was queued, or Redis lost it."""
+    before = datetime.now(UTC) - UNNOTICED
+    unfinished = db.select(Report.id).where(Report.state.in_(UNFINISHED), Report.created_at < before)
+    if ids := list(db.session.scalars(unfinished)):
+        messages = all_messages(current_app.extensions["redis"])
+        for report_id in ids:
+            if str(report_id).encode() not in messages:
+                logger.warning("Report %s was lost, it is queued again", report_id)
+                queue_report(report_id)
 
 
 def write_csv(report: Report) -> str:
@@ -79,13 +107,15 @@ def as_text(value: str) -> str:
 
 
 @task_failure.connect
-def give_up(sender: Task, args: tuple, **_: Any) -> None:
+def give_up(sender: Task, args: tuple, exception: Exception, **_: Any) -> None:
     """In the task's process after an exception; in the worker's first one when it killed that, or lost it."""
-    if sender.name == write_report.name:
-        with queue.flask.app_context():
-            if report := db.session.get(Report, UUID(args[0])):
-                report.finish("failed")
-                db.session.commit()
+    if sender.name != write_report.name or transient(exception):  # then queue_lost() finds it
+        return
+    with queue.flask.app_context():
+        report = db.session.get(Report, UUID(args[0]))
+        if report and not report.finished:
+            report.finish("failed")
+            db.session.commit()
 
 
 @shared_task

@@ -18,6 +18,12 @@ def wait():
     return "waited"
 
 
+@app.get("/sql")
+def sql():
+    db.session.execute(text(request.args["statement"]))
+    return "done"
+
+
 @app.get("/own-policy")
 def own_policy():
     return "framed", {"Content-Security-Policy": "frame-ancestors https://partner.test"}

@@ -12,6 +12,8 @@ from tests.shell import docker, run
 from tests.stack.conftest import edited
 from tests.wait import until
 
+QUEUE_LOST = "app.reports.tasks.queue_lost"
+
 
 def order(stack):
     """The path of the status of a new report."""
@@ -67,6 +69,16 @@ def settings(stack, **changed):
 
 def sql(stack, statement):
     return stack.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+
+
+def redis(stack, *command):
+    call = f"REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli {' '.join(command)}"
+    return stack.compose("exec", "-T", "redis", "sh", "-c", call)
+
+
+def messages(stack):
+    """How many are queued or in the hands of a worker."""
+    return int(redis(stack, "llen", "celery")) + int(redis(stack, "hlen", "unacked"))
 
 
 def test_a_report_is_ordered_followed_and_downloaded(stack):
@@ -126,6 +138,55 @@ def test_killing_the_worker_in_mid_job_loses_no_job(prod):
         signal_all(prod, "KILL", "worker")
         assert prod.site.get(status).json["state"] == "running"
         await_done(prod, status, within=60)
+
+
+@pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
+def test_a_job_that_cannot_be_queued_for_its_next_try_is_not_lost(prod, lose, mend):
+    """Its connection to the database breaks while Redis is away."""
+    with settings(prod, TASK_TIME_LIMIT=5):
+        status = order(prod)
+        await_progress(prod, status, 30)
+        prod.compose(lose, "redis")
+        try:
+            sql(prod, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            until(lambda: "reject requeue=True" in prod.compose("logs", "--tail", "20", "worker"), within=20)
+        finally:
+            prod.compose(mend, "redis")
+        await_done(prod, status, within=90)
+
+
+def test_a_worker_goes_on_after_a_job_that_ended_while_redis_was_frozen(prod):
+    status = order(prod)
+    await_progress(prod, status, 30)
+    prod.compose("pause", "redis")
+    try:
+        await_done(prod, status)
+    finally:
+        prod.compose("unpause", "redis")
+    prod.await_health("ok")
+    await_done(prod, order(prod), within=60)
+
+
+def test_a_job_that_was_never_queued_or_that_redis_lost_is_queued_again(prod):
+    with prod.without("worker"):
+        waits, lost = order(prod), order(prod)
+        redis(prod, "lpop", "celery")
+        sql(prod, "UPDATE report SET created_at = created_at - interval '2 minutes' WHERE state = 'queued'")
+        prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "app.worker", "call", QUEUE_LOST)
+    for status in (waits, lost):
+        await_done(prod, status)
+    said = prod.compose("logs", "worker")
+    assert [f"Report {status[-36:]} was lost" in said for status in (waits, lost)] == [False, True]
+
+
+def test_a_job_that_runs_out_of_memory_fails_and_the_worker_goes_on(dev):
+    with edited("app/reports/tasks.py", "    file = io.StringIO()\n", "    raise MemoryError\n"):
+        dev.compose("restart", "worker")
+        before = dev.inspect("worker")
+        await_done(dev, order(dev), state="failed")
+    assert dev.inspect("worker")["State"]["StartedAt"] == before["State"]["StartedAt"]
+    dev.compose("restart", "worker")
+    await_done(dev, order(dev))
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_says_so(prod):
@@ -257,8 +318,7 @@ def test_what_is_queued_is_never_evicted(prod):
     """Only the cache has an expiry."""
     with prod.without("worker"):
         status = order(prod)
-        read = "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli ttl celery"
-        assert prod.compose("exec", "-T", "redis", "sh", "-c", read) == "-1"
+        assert redis(prod, "ttl", "celery") == "-1"
     await_done(prod, status)
 
 

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.shell import docker
 from tests.wait import until
 
 FORGED = {
@@ -52,6 +53,31 @@ def test_the_application_is_handed_what_nginx_set_and_nothing_else(prod):
         "x-forwarded-host": [prod.site.host],
         "x-real-ip": [own_address(prod.site)],
     }
+
+
+def test_a_neighbour_in_the_network_of_nginx_is_not_believed(prod):
+    ask = "from urllib.request import Request, urlopen; import sys; url, *pairs = sys.argv[1:]; "
+    ask += "print(urlopen(Request(url, headers=dict(pair.split('=') for pair in pairs))).read().decode())"
+    forged = ["X-Forwarded-For=203.0.113.9", "X-Forwarded-Proto=https", "X-Forwarded-Host=127.0.0.1"]
+    page = prod.once("app", "python", "-c", ask, "http://app:8000/", *forged).stdout
+    assert "<code>app:8000</code>" in page
+    assert "<code>http</code>" in page
+    assert "203.0.113.9" not in page
+
+
+def test_a_recreated_nginx_is_believed_at_its_new_address(prod):
+    old = prod.address("nginx", "web")
+    prod.compose("rm", "--stop", "--force", "nginx")
+    squatter = f"{prod.project}-squatter"  # takes the old address
+    docker("run", "--detach", "--name", squatter, "--network", f"{prod.project}_web", "redis:8")
+    try:
+        prod.compose("up", "--detach", "--wait", "nginx")
+        assert prod.address("nginx", "web") != old
+        page = until(lambda: (answer := prod.site.get("/")).status == 200 and answer.text, within=10)
+        assert own_address(prod.site) in page
+        assert "<code>https</code>" in page
+    finally:
+        docker("rm", "--force", "--volumes", squatter)
 
 
 def test_all_of_them_at_once_change_nothing(stack):

@@ -39,6 +39,25 @@ def test_a_lost_cache_is_logged_once_an_outage(stack):
         assert 1 <= complaints() - before <= processes
 
 
+def test_a_redis_at_its_limit_of_memory_is_no_lost_cache_and_serves_nothing_old(prod):
+    def limit(memory):
+        client = f'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli config set maxmemory {memory}'
+        assert prod.compose("exec", "-T", "redis", "sh", "-c", client).strip() == "OK"
+
+    before = prod.logs("app").count("The cache is lost")
+    prod.site.get("/api/notes")
+    try:
+        limit("1")
+        for number in range(5):
+            assert prod.site.post_json("/api/notes", {"title": f"at the limit {number}"}).status == 201
+            assert f"at the limit {number}" in prod.site.get("/api/notes").text
+        assert prod.site.get("/health").json["status"] == "ok"
+    finally:
+        limit("128mb")
+    assert prod.logs("app").count("The cache is lost") == before
+    assert "Redis refuses" in prod.logs("app")
+
+
 def test_a_lost_database_is_503_and_recovers(stack):
     started = stack.inspect("app")["State"]["StartedAt"]
     with stack.without("db"):

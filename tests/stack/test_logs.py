@@ -182,18 +182,29 @@ def test_the_recipe_for_one_request_finds_what_both_logged(prod, probe):
     assert loggers == ["nginx.access", "app"]
 
 
-def test_the_recipe_for_a_log_file_writes_the_same_lines_to_a_volume(prod, tmp_path):
-    stack, _ = with_recipe(prod, tmp_path, "LOG_FILE")
-    read = "flask wait-for-database && cat $LOG_FILE"
-    result = stack.once("app", "sh", "-c", read)
-    lines = result.stdout.splitlines()
-    assert lines
-    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :], "stdout, and then the file"
-    parsed(result.stdout)
+@pytest.fixture
+def log_file(prod):
+    """As the documentation has it."""
+    (path,) = re.findall(r"`LOG_FILE=(\S+)`", Path("docs/operations.md").read_text())
+    yield {"LOG_FILE": path}
+    prod.compose("exec", "-T", "app", "sh", "-c", f"rm -f {path}*")
 
 
-def test_a_log_file_without_a_volume_is_a_fault_of_its_setting(prod):
-    result = prod.once("app", environment={"LOG_FILE": "/var/log/app/app.log"})
+def test_a_log_file_gets_what_every_service_of_the_application_says(prod, log_file):
+    """.env gives LOG_FILE to all of them, each a container of its own."""
+    speak = "import logging; from app import config, log; log.configure(config.load()); logging.warning('here I am')"
+    said = ""
+    for service in ("app", "migrate", "worker", "beat"):
+        result = prod.once(service, "python", "-c", speak, environment=log_file)
+        assert result.returncode == 0, service + result.stderr
+        said += result.stdout
+    text = prod.compose("exec", "-T", "app", "cat", log_file["LOG_FILE"])
+    assert len(parsed(text)) == 4
+    assert text == said.strip()
+
+
+def test_a_log_file_where_nothing_can_be_written_is_a_fault_of_its_setting(prod):
+    result = prod.once("app", environment={"LOG_FILE": "/srv/app.log"})
     assert result.returncode != 0
     assert "LOG_FILE: expected a file that can be written (Read-only file system)" in result.stderr
 

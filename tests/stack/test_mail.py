@@ -4,11 +4,13 @@ import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from socket import create_server
 
 import pytest
 
 from tests.shell import docker, run
 from tests.smtp import certificate, mail_server
+from tests.stack.test_background import await_done, messages, order
 from tests.wait import until
 
 NAME = "smtp.test"
@@ -37,13 +39,14 @@ def worker(prod, network, pair):
     """Runs a worker that sends by this container in place of the stack's own; yields what it said so far."""
 
     @contextmanager
-    def start(trusted=True):
+    def start(trusted=True, **settings):
         name = f"{prod.project}-mailer"
         password = pair[0].with_name("password")
         password.write_text("hunter2\n")
         options = ["--env", f"MAIL_SERVER={NAME}", "--env", f"MAIL_PORT={PORT}", "--env", "MAIL_USE_TLS=1"]
         options += ["--env", "MAIL_USERNAME=user", "--volume", f"{pair[0]}:/ca.pem:ro"]
         options += ["--env", "SSL_CERT_FILE=/ca.pem"] if trusted else []
+        options += [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
         with prod.without("worker"):
             try:
                 start = ("run", "--detach", "--no-deps", "--name", name, *options, "worker")
@@ -93,6 +96,27 @@ def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod,
         with serve(pair) as mailbox:
             until(lambda: mailbox.messages, within=60, what="the mail")
         assert len(mailbox.messages) == 1
+
+
+def test_a_server_that_hangs_gets_each_mail_once_and_holds_up_no_report(prod, worker, pair):
+    """For longer than the time after which Redis delivers a message once more: three times TASK_TIME_LIMIT."""
+    addresses = sorted(f"{number}@example.com" for number in range(40))
+    code = "from app import create_app; from app.mail import send_mail\nwith create_app().app_context():\n"
+    code += f"    for to in {addresses}: send_mail(to, 'Subject', 'Text')"
+    with worker(TASK_TIME_LIMIT=2, MAIL_TIMEOUT=1, WORKER_PROCESSES=2, REPORT_STEP_SECONDS=0) as said:
+        prod.compose("exec", "-T", "app", "python", "-c", code)
+        until(lambda: "did not take a mail" in said(), within=30, what="it has been refused")
+        with create_server(("0.0.0.0", PORT)):  # noqa: S104 - accepts and says nothing
+            before = said().count("timed out")
+            ordered, status = time.monotonic(), order(prod)
+            await_done(prod, status, within=20)
+            until(lambda: time.monotonic() > ordered + 20, within=30)
+            assert said().count("timed out") > before
+        with serve(pair) as mailbox:
+            wanted = sorted([*addresses, "tests@example.test"])
+            until(lambda: mailbox.recipients() == wanted, within=60, what="each mail")
+            until(lambda: not messages(prod), within=60, what="an empty queue")
+            assert mailbox.recipients() == wanted
 
 
 def test_a_server_with_a_wrong_certificate_gets_neither_mail_nor_password(prod, worker, pair):

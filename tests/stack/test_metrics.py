@@ -121,6 +121,18 @@ def test_connections_of_a_killed_process_are_not_shown_for_ever(prod, probe):
     until(lambda: scrape(probe)["database_pool_checked_out"] == 0, within=5)
 
 
+def test_a_reload_counts_on_and_shows_the_pools_of_the_living(prod, probe):
+    """`make jwt-rotate` sends a HUP: the new processes start beside the former ones, so they have other slots."""
+    prod.site.get("/notes")
+    before = count(probe)
+    for _ in range(2):
+        old = workers(probe)
+        docker("kill", "--signal", "HUP", probe.address)
+        until(lambda old=old: not workers(probe) & old and len(workers(probe)) == PROCESSES, within=45)
+        until(lambda: scrape(probe)["database_pool_size"] == PROCESSES * (10 + 20), within=5)
+    assert count(probe) == before
+
+
 def test_hits_and_misses_of_the_cache_are_counted(prod, probe):
     prod.site.post_json("/api/notes", {"title": "a list to cache"})
     before = scrape(probe)

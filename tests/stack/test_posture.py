@@ -1,12 +1,13 @@
 """What Docker really runs, read from `docker inspect`: least privilege, limits, and no open door."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from app.config import BaseConfig
-from tests.shell import docker
+from tests.shell import docker, run
 from tests.wait import until
 
 UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "worker": 10001, "beat": 10001}
@@ -35,6 +36,32 @@ def pair(request):
 
 def test_every_service_is_known_here(stack):
     assert set(stack.services()) == {name for stack_name, name in EACH if stack_name == stack.name}
+
+
+FILES = {"dev": "compose.yaml", "prod": "compose.prod.yaml"}
+
+
+def config(file, *arguments, profiles=""):
+    """What Compose makes of a file where nobody has set anything up, and these profiles are named."""
+    command = ("docker", "compose", "--env-file", "/dev/null", "--file", file, "config", *arguments)
+    return run(*command, COMPOSE_PROFILES=profiles, DOMAIN="example.test").stdout
+
+
+@pytest.mark.parametrize("profiles", ["", "dev", "prod", "dev,prod", "none"])
+@pytest.mark.parametrize("name", FILES)
+def test_all_that_a_site_needs_starts_whichever_profiles_are_named(name, profiles):
+    started = set(config(FILES[name], "--services", profiles=profiles).split())
+    assert started == {service for stack_name, service in EACH if stack_name == name}
+
+
+def test_a_profile_is_the_same_part_of_development_and_of_production():
+    services = {
+        name: json.loads(config(file, "--format=json", profiles="*"))["services"] for name, file in FILES.items()
+    }
+    parts = {name: {part: of.get("profiles") for part, of in each.items()} for name, each in services.items()}
+    both = parts["dev"].keys() & parts["prod"].keys()
+    assert {part: parts["dev"][part] for part in both} == {part: parts["prod"][part] for part in both}
+    assert [part for part, profiles in parts["dev"].items() if profiles] == ["tests"]
 
 
 def test_it_is_confined(pair):

@@ -56,6 +56,13 @@ def test_certbot_without_a_public_name_says_what_to_set(prod, domain):
     assert result.stdout.count("\n") == 1
 
 
+def test_certbot_gets_the_time_that_dns_takes(prod):
+    code = "import renew; print(renew.CERTBOT_AT_MOST - int(renew.PROPAGATION))"
+    look = ("certbot", "env", "PYTHONPATH=/opt/flagstone", "python3", "-c", code)
+    assert int(prod.once(*look, environment={"DNS_PROPAGATION": "600"}).stdout) >= 300
+    assert "DNS_PROPAGATION is a number of seconds" in prod.once(*look, environment={"DNS_PROPAGATION": "5m"}).stderr
+
+
 def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(prod):
     look = "ls /etc/letsencrypt; openssl x509 -noout -subject -in /run/nginx/tls/fullchain.pem"
     said = prod.compose("exec", "-T", "nginx", "sh", "-c", look)

@@ -118,6 +118,9 @@ def test_an_authority_that_is_away_harms_nothing(tls, first):
     before = tls.issued()
     tls.compose("up", "--detach", "certbot", ACME_SERVER=f"https://{HOST}:1/dir")
     until(lambda: "next try in 1 min" in tls.compose("logs", "certbot"), within=40)
+    look = ("openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", "/run/nginx/tls/fullchain.pem")
+    end = tls.compose("exec", "-T", "nginx", *look).removeprefix("notAfter=")[: len("2027-02-23 13:30")]
+    assert f"the one that is served is good until {end} UTC" in tls.compose("logs", "certbot")
     assert tls.issued() == before
     assert tls.site.get("/").status == 200
     said = tls.compose(

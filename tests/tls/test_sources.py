@@ -63,6 +63,11 @@ def test_a_wildcard_by_dns_needs_no_port_80(tls, authority, first):
         tls.front.hosts.pop(DOMAIN)
 
 
+def test_a_dns_plugin_that_is_not_locked_ends_the_build_with_its_name(tls):
+    with pytest.raises(AssertionError, match=r"DNS_PLUGIN=nosuch is not in certbot/dns\.in"):
+        tls.compose("build", "certbot", DNS_PLUGIN="nosuch")
+
+
 def test_your_own_certificate_is_served_and_a_new_one_at_its_place_too(tls, first):
     own = pair("own")
     with settings(tls, "nginx", "certbot", **own):

@@ -44,7 +44,7 @@ def gunicorn_conf(monkeypatch):
     """Runs gunicorn.conf.py the way gunicorn does, with only these environment variables."""
 
     def run(**environ):
-        for name in ("GUNICORN_PROCESSES", "WEB_CONCURRENCY", "GUNICORN_THREADS", "GUNICORN_RELOAD"):
+        for name in ("GUNICORN_PROCESSES", "WEB_CONCURRENCY", "GUNICORN_WORKER_CONNECTIONS", "GUNICORN_RELOAD"):
             monkeypatch.delenv(name, raising=False)
         for name, value in ({"APP_ENV": "Test"} | environ).items():
             monkeypatch.setenv(name, value)

@@ -3,12 +3,14 @@ import threading
 import time
 from types import SimpleNamespace
 
+import psycopg2
 import pytest
-from psycopg2 import OperationalError as DriverError
+from flask import got_request_exception
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_READY
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 
-from app.database import database_state, time_limit, wait
+from app.database import StatementTimeout, database_state, time_limit, transient, wait
 from app.extensions import db
 
 NOWHERE = "postgresql://app@127.0.0.1:1/app"
@@ -54,12 +56,84 @@ def test_a_request_gives_up_on_a_statement_and_a_command_does_not(make_app):
         statement = SimpleNamespace(status=STATUS_READY, poll=lambda: next(answers), fileno=ours.fileno)
         late = threading.Timer(2, theirs.send, [b"so that a missing time-out fails the test instead of hanging it"])
         late.start()
-        with app.test_request_context(), pytest.raises(DriverError):
+        with app.test_request_context(), pytest.raises(StatementTimeout):
             wait(app.config, statement)
         late.cancel()
         threading.Timer(0.3, theirs.send, [b"answer"]).start()
         with app.app_context():
             wait(app.config, statement)
+
+
+def from_server(code, message="it says why"):
+    """What SQLAlchemy makes of an error with this SQLSTATE; None is what the network or a connect says."""
+    kind = psycopg2.errors.lookup(code) if code else psycopg2.OperationalError
+    error = type(kind.__name__, (kind,), {"pgcode": code})(message)
+    return DBAPIError.instance("SELECT 1", None, error, psycopg2.Error)
+
+
+PASSES = {
+    **dict.fromkeys([None, "08006", "08P01", "53100", "53300", "57P01", "57P02", "57P03"], ("gone", 5)),
+    **dict.fromkeys(["40001", "40P01"], ("conflict", 1)),
+}
+# A column that does not exist, a cancelled statement, a lock that NOWAIT did not get, a full program stack, ...
+STAYS = ["22003", "23505", "25P02", "26000", "42703", "42P01", "54001", "55P03", "57014", "58030", "XX000"]
+
+
+def fail_with(make_app, error):
+    app = make_app()
+
+    def view():
+        raise error
+
+    app.add_url_rule("/api/fails", view_func=view)
+    seen = []
+    with got_request_exception.connected_to(lambda _, exception: seen.append(exception), app):
+        return app.test_client().get("/api/fails"), seen
+
+
+@pytest.mark.parametrize("code", PASSES)
+def test_what_passes_by_itself_is_503_with_a_hint_when_to_retry(make_app, code, caplog):
+    kind, seconds = PASSES[code]
+    answer, _ = fail_with(make_app, from_server(code))
+    assert transient(from_server(code)) == kind
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, str(seconds))
+    assert "it says why" in caplog.text
+    assert "it says why" not in answer.text
+    assert ("Traceback" in caplog.text) == (kind == "conflict")
+
+
+@pytest.mark.parametrize("code", STAYS)
+def test_what_does_not_pass_is_an_error_with_its_traceback_and_sentry_hears_of_it(make_app, code, caplog):
+    answer, seen = fail_with(make_app, from_server(code))
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer.headers
+    assert [type(error.orig).__name__ for error in seen] == [psycopg2.errors.lookup(code).__name__]
+    assert "Traceback" in caplog.text
+
+
+def test_a_full_pool_and_a_slow_statement_are_503_and_say_which(make_app, caplog):
+    answer, _ = fail_with(make_app, TimeoutError("QueuePool limit of size 10 overflow 20 reached"))
+    assert (answer.status_code, "in use" in answer.json["error"]["message"]) == (503, True)
+    assert "QueuePool limit of size 10" in caplog.text
+    slow = DBAPIError.instance("SELECT slow", None, StatementTimeout("no answer"), psycopg2.Error)
+    answer, _ = fail_with(make_app, slow)
+    assert (answer.status_code, "in time" in answer.json["error"]["message"]) == (503, True)
+    assert "SELECT slow" in caplog.text, "which one"
+
+
+def test_errors_of_sqlite_are_told_apart_too(make_app, tmp_path):
+    """All of them are of one class."""
+    with make_app().app_context(), pytest.raises(OperationalError) as caught:
+        db.session.execute(text("SELECT missing FROM note"))
+    assert transient(caught.value) is None
+    with make_app(DATABASE_URL=f"sqlite:///{tmp_path}/absent/db").app_context(), pytest.raises(DBAPIError) as caught:
+        db.engine.connect()
+    assert transient(caught.value) == "gone"
+    with make_app(DATABASE_URL=f"sqlite:///{tmp_path}/db?timeout=0").app_context(), db.engine.connect() as one:
+        one.execute(text("BEGIN EXCLUSIVE"))
+        with db.engine.connect() as two, pytest.raises(DBAPIError) as caught:
+            two.execute(text("BEGIN EXCLUSIVE"))
+    assert transient(caught.value) == "conflict"
 
 
 def test_the_values_of_a_statement_stay_out_of_error_messages(app):

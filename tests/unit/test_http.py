@@ -3,7 +3,10 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import create_engine
+from werkzeug.test import create_environ, run_wsgi_app
 
+from app.extensions import db
 from tests.unit.conftest import sign_up
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -24,10 +27,26 @@ def test_health_is_503_without_a_database_and_liveness_is_not(make_app):
     assert client.get("/health/live").status_code == 200
 
 
+def test_a_busy_database_degrades_and_a_full_pool_hides_no_lost_one(make_app, monkeypatch):
+    """All connections are in use: an instance that left the rotation would leave its load to the others."""
+    app = make_app(DATABASE_URL=NOWHERE, DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="2")
+    with app.app_context():
+        monkeypatch.setattr(db.engine.pool, "checkedout", lambda: 3)
+        assert app.test_client().get("/health").status_code == 503
+        app.extensions["spare_database"] = create_engine("sqlite://")
+    answer = app.test_client().get("/health")
+    assert (answer.status_code, answer.json["status"], answer.json["database"]) == (200, "degraded", "busy")
+
+
 def test_the_status_page_shows_what_runs_and_what_it_sees(make_app):
     page = make_app(MSG="<Ahoy>", RELEASE="v1.2.3").test_client().get("/", headers={"Host": "example.test"}).text
     for text in ("&lt;Ahoy&gt;", "v1.2.3", "Test", "127.0.0.1", "http", "example.test", "sqlite", "memory"):
         assert text in page
+
+
+def test_the_status_page_says_when_the_release_runs_on_stand_ins(make_app):
+    assert "stand-in" not in make_app().test_client().get("/").text
+    assert "on stand-ins" in make_app(FLAGSTONE_OFFLINE="forky").test_client().get("/").text
 
 
 def test_the_status_page_stands_without_a_database_and_never_shows_a_password(make_app):
@@ -115,6 +134,12 @@ def test_what_is_no_request_id_is_replaced(make_app, forged):
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.test"},
         {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Origin": "http://localhost:8080"},
+        {"Origin": "http://localhost:443"},
+        {"Origin": "//localhost"},
+        {"Origin": "http://["},
+        {"Origin": "http://localhost]"},
     ],
 )
 def test_another_site_cannot_write_with_a_visitors_browser(client, headers):
@@ -128,6 +153,26 @@ def test_the_site_itself_and_programs_can_write(client, headers):
     assert client.post("/notes", data={"title": "own"}, headers=headers).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("proto", "host", "origin", "status"),
+    [
+        ("https", "example.test", "https://example.test", 303),
+        ("https", "example.test", "https://example.test:443", 303),
+        ("https", "example.test:8443", "https://example.test:8443", 303),
+        ("http", "localhost:8080", "http://localhost:8080", 303),
+        ("https", "xn--bcher-kva.test", "https://xn--bcher-kva.test", 303),
+        ("https", "example.test", "http://example.test", 403),
+        ("https", "example.test", "https://example.test:80", 403),
+        ("https", "example.test", "https://example.test.evil.test", 403),
+        ("https", "example.test:8443", "https://example.test", 403),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port_as_the_visitor_sees_them(make_app, proto, host, origin, status):
+    client = sign_up(make_app(PROXY_HOPS="1").test_client())
+    headers = {"X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "Origin": origin}
+    assert client.post("/notes", data={"title": "x"}, headers=headers).status_code == status
+
+
 @pytest.mark.parametrize(("host", "status"), [("a.test", 200), ("b.test:1", 200), ("x.b.test", 200), ("c.test", 400)])
 @pytest.mark.parametrize("path", ["/", "/api/notes", "/health"])
 def test_only_trusted_hosts_are_answered(make_app, path, host, status):
@@ -137,6 +182,26 @@ def test_only_trusted_hosts_are_answered(make_app, path, host, status):
     assert answer.status_code == status
     assert answer.headers["X-Request-ID"]
     assert status == 200 or answer.is_json == path.startswith("/api")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/notes", "/login", "/absent"])
+@pytest.mark.parametrize(
+    "odd",
+    [{"QUERY_STRING": "page=\xff"}, {"QUERY_STRING": "\xe9"}, {"HTTP_HOST": "a" * 64}, {"HTTP_HOST": "[:.:]"}],
+    ids=["query", "name", "label", "IPv6"],
+)
+def test_an_address_that_cannot_be_read_is_a_bad_request(app, path, odd):
+    _, status, headers = run_wsgi_app(app, create_environ(path) | odd)
+    assert status == "400 BAD REQUEST"
+    assert headers["X-Request-ID"]
+    assert ("json" in headers["Content-Type"]) == path.startswith("/api")
+
+
+def test_a_refusal_stands_where_no_address_can_be_built(app):
+    """Two faults at once: another site's, and a host that no page can be built for."""
+    odd = {"HTTP_HOST": "a" * 64, "HTTP_ORIGIN": "https://evil.test"}
+    _, status, _ = run_wsgi_app(app, create_environ("/notes", method="POST") | odd)
+    assert status == "403 FORBIDDEN"
 
 
 def test_force_https_redirects_all_but_the_health_checks(make_app):

@@ -5,9 +5,12 @@ from socket import create_server
 
 import pytest
 
+from app.background import Task
 from app.config import ConfigError, load
-from app.mail import MailError, compose, connect, deliver, port, send_mail
+from app.extensions import db
+from app.mail import Mail, compose, deliver, open_session, port, send_mail
 from tests.smtp import certificate, mail_server
+from tests.wait import until
 
 SECURE = {"MAIL_USE_TLS": "1", "MAIL_USERNAME": "user", "MAIL_PASSWORD": "hunter2"}
 
@@ -43,21 +46,21 @@ def test_no_password_goes_to_a_server_of_another_name(settings, tmp_path, monkey
     monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))
     with mail_server(pair, login=True) as server:
         with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
 def test_no_password_goes_to_a_server_that_nobody_vouches_for(settings, tmp_path):
     with mail_server(certificate(tmp_path, "localhost"), login=True) as server:
         with pytest.raises(ssl.SSLCertVerificationError):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
 def test_no_password_goes_to_a_server_without_starttls(settings):
     with mail_server(login=True) as server:
         with pytest.raises(smtplib.SMTPNotSupportedError):
-            connect(settings(server, **SECURE))
+            open_session(settings(server, **SECURE))
         assert not server.logins
 
 
@@ -66,18 +69,80 @@ def test_a_server_that_is_silent_does_not_hold_the_worker(make_app):
         number = str(silent.getsockname()[1])
         config = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT=number, MAIL_TIMEOUT="0.2").config
         with pytest.raises(OSError, match="timed out"):
-            connect(config)
+            open_session(config)
 
 
-def test_a_server_that_is_down_is_tried_again_and_the_log_has_no_address(make_app, caplog, monkeypatch):
+def waiting():
+    return list(db.session.scalars(db.select(Mail.recipient).order_by(Mail.recipient)))
+
+
+def test_a_server_that_is_down_gets_the_mail_later_and_the_log_has_no_address(make_app, caplog):
     app = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT="1")
-    monkeypatch.setattr(app.extensions["celery"].tasks[deliver.name], "max_retries", 2)
     with app.app_context():
-        assert isinstance(deliver.delay("you@example.com", "Subject", "Text").result, MailError)
-    tries = [record.getMessage() for record in caplog.records if record.name == "app.mail"]
-    assert len(tries) == 3
-    assert all("127.0.0.1:1" in line and "refused" in line for line in tries)
-    assert "you@example.com" not in caplog.text
+        send_mail("you@example.com", "Subject", "Text")
+        assert waiting() == ["you@example.com"]
+        told = next(record.getMessage() for record in caplog.records if record.name == "app.mail")
+        assert "127.0.0.1:1 did not take a mail, trying again in" in told
+        assert "refused" in told
+        assert "you@example.com" not in caplog.text
+        with mail_server() as server:
+            app.config["MAIL_PORT"] = server.port
+            until(lambda: deliver.delay() and not waiting(), within=5)
+    assert server.recipients() == ["you@example.com"]
+
+
+def test_a_server_that_is_down_is_not_asked_for_each_mail(make_app, caplog, monkeypatch):
+    """Each would hold a process for MAIL_TIMEOUT."""
+    monkeypatch.setattr(Task, "backoff", lambda _: 60)
+    app = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT="1")
+    with app.app_context():
+        for number in range(5):
+            send_mail(f"{number}@example.com", "Subject", "Text")
+        assert len(waiting()) == 5
+    assert caplog.text.count("did not take a mail") == 1
+
+
+def test_a_refused_recipient_holds_up_no_other_mail(make_app, caplog):
+    with mail_server() as server:
+        server.unwanted = {"no@example.com"}
+        app = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT=str(server.port))
+        with app.app_context():
+            for to in ("no@example.com", "you@example.com"):
+                send_mail(to, "Subject", "Text")
+            assert waiting() == ["no@example.com"]
+    assert server.recipients() == ["you@example.com"]
+    told = [record.getMessage() for record in caplog.records if record.name == "app.mail"]
+    assert any("was refused, trying again in" in line for line in told)
+    assert not any("@example.com" in line for line in told)
+
+
+def test_a_server_that_closes_in_anger_has_the_mail_all_the_same(make_app):
+    with mail_server() as server:
+        server.goodbye = "421 too many connections"
+        app = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT=str(server.port))
+        with app.app_context():
+            send_mail("you@example.com", "Subject", "Text")
+            assert not waiting()
+            deliver.delay()
+    assert server.recipients() == ["you@example.com"]
+
+
+def test_a_mail_that_no_server_takes_is_given_up_and_told(make_app, caplog):
+    app = make_app(MAIL_SERVER="127.0.0.1", MAIL_PORT="1")
+    with app.app_context():
+        send_mail("you@example.com", "Subject", "Text")
+        deliver.delay()
+        assert waiting()
+        app.config["MAIL_EXPIRES"] = 0
+        deliver.delay()
+        assert not waiting()
+    assert "was given up" in caplog.text
+
+
+def test_a_queue_that_is_away_loses_no_mail(make_app):
+    with make_app(REDIS_URL="redis://127.0.0.1:1").app_context():
+        send_mail("you@example.com", "Subject", "Text")
+        assert waiting() == ["you@example.com"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from app.beat import SCHEDULE
 from app.broker import with_password
 from app.extensions import db
+from app.log_context import request_id
 from app.reports import tasks
 from app.reports.model import Report
-from app.request_id import request_id
 from tests.shell import run
 from tests.unit.conftest import sign_up
 

@@ -1,6 +1,7 @@
 """Facts that stand in two places agree, and the checkout is fit for Linux containers."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_gunicorn_keeps_connections_longer_than_nginx_or_not_at_all(gunicorn_con
     assert gunicorn_conf(GUNICORN_RELOAD="1").keepalive == 0
 
 
+def test_ruff_reads_each_file_as_the_python_of_its_image_does():
+    """So what only a newer one can read is found by `make lint`. A folder without an image has no Python at all."""
+    ruff = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["ruff"]
+    for folder in {file.parts[0] for file in Path().rglob("*.py")}:
+        images = re.findall(r"^FROM python:([\d.]+)", Path(folder, "Dockerfile").read_text(), re.MULTILINE)
+        target = ruff.get("per-file-target-version", {}).get(f"{folder}/**", ruff["target-version"])
+        assert {f"py{version.replace('.', '')}" for version in images} == {target}, folder
+
+
+def test_certbots_plugins_are_locked_for_the_certbot_that_is_installed():
+    def pins(name):
+        return set(re.findall(r"^\S+==\S+", Path("certbot", name).read_text(), re.MULTILINE))
+
+    assert pins("requirements.txt") <= pins("dns.txt")
+
+
 def test_each_line_of_the_feature_list_has_its_tests():
     section = Path("README.md").read_text().split("## What it does")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ") and line != "| | |"]
@@ -42,5 +59,5 @@ def test_each_line_of_the_feature_list_has_its_tests():
 
 def test_links_between_pages_lead_somewhere():
     for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").glob("*.md"), Path("offline/README.md")):
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+        for target in re.findall(r"\]\((?!https?:|#|mailto:|../../actions/)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), (page, target)

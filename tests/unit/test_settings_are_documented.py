@@ -6,9 +6,10 @@ from typing import get_type_hints
 
 from app.config import ENVIRONMENTS, BaseConfig
 
-# By the compose files, by secrets, or for a debugger only.
+# By the compose files, by secrets, by the base image, or for a debugger only.
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
 SET_BY_US |= {"UPLOAD_FOLDER", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS"}
+SET_BY_US |= {"FLAGSTONE_OFFLINE"}
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 
 
@@ -33,7 +34,7 @@ def test_the_compose_files_read_only_what_is_documented():
 def test_what_is_documented_is_read_by_something():
     application = {*get_type_hints(BaseConfig)}
     gunicorn = set(re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("app/gunicorn.conf.py").read_text()))
-    assert set(documented()) <= read_by_compose() | application | gunicorn | {"COMPOSE_PROFILES"}
+    assert set(documented()) <= read_by_compose() | application | gunicorn
 
 
 def test_every_setting_of_the_application_is_documented():
@@ -68,7 +69,7 @@ def test_the_page_on_configuration_has_the_settings_of_env_example_with_their_de
 def test_the_page_on_configuration_says_who_reads_each():
     for name, (_, readers) in table_rows("All of them").items():
         assert ("app" in readers.split(", ")) == (name in get_type_hints(BaseConfig)), name
-        assert ("compose" in readers.split(", ")) == (name in read_by_compose() | {"COMPOSE_PROFILES"}), name
+        assert ("compose" in readers.split(", ")) == (name in read_by_compose()), name
 
 
 def test_the_page_on_limits_names_settings_and_files_that_are_there():

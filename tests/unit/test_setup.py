@@ -4,8 +4,10 @@ The script is the real one; what it asks the machine is answered by stubs in fro
 """
 
 import os
+import pty
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,12 @@ READY = """
 case "$*" in
   "compose version --short") echo ${COMPOSE:-2.30.1} ;;
   "version --format"*) echo 28.0 ;;
+  *SecurityOptions*) echo "[name=seccomp $SECURITY]" ;;
   "info --format"*) echo / ;;
-  "manifest inspect"*) echo "$REGISTRY" >&2; [ -z "$REGISTRY" ] ;;
-  "pull"*) exit ${PULL:-0} ;;
+  "pull"*) [ -z "$REGISTRY" ] || { echo "Error response from daemon: $REGISTRY" >&2; echo "$*" >>pulls; exit 1; } ;;
   "image inspect"*) exit ${IMAGES:-0} ;;
+  "images --filter label=flagstone.offline"*) printf %s "$STAND_INS" ;;
+  *"config --images") echo flagstone-app:latest ;;
   *) exit 0 ;;
 esac
 """
@@ -28,27 +32,29 @@ NOT_ANSWERING = """
 exit 0
 """
 
-
-NO_REGISTRY = {"IMAGES": "1", "REGISTRY": "dial tcp: lookup registry.test: no such host"}
+NO_REGISTRY = {"IMAGES": "1", "REGISTRY": 'Get "https://hub.test/v2/": dial tcp: lookup hub.test: no such host'}
 
 
 @pytest.fixture
 def machine(tmp_path):
-    """A checkout, and a folder of stub commands; returns a function that runs setup on them."""
+    """A checkout, and a folder of stub commands; returns a function that runs setup on them. Pauses take no time."""
     for name in ("scripts", "compose.prod.yaml", ".env.example", "app", "nginx", "certbot"):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, tmp_path / name)
     (tmp_path / "tests").mkdir()
     shutil.copy("tests/Dockerfile", tmp_path / "tests")
-    stubs = tmp_path / "stubs"
-    stubs.mkdir()
 
-    def setup(*, environment=None, **commands):
-        for name, body in commands.items():
-            (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
-            (stubs / name).chmod(0o755)
-        path = f"{stubs}:{os.environ['PATH']}"
-        return run(str(tmp_path / "scripts/setup.sh"), check=False, stdin="", PATH=path, **(environment or {}))
+    def stub(path, body):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
 
+    def setup(*arguments, environment=None, **commands):
+        for name, body in {"sleep": "exit 0", **commands}.items():
+            stub(tmp_path / "stubs" / name, body)
+        environment = {"PATH": f"{tmp_path / 'stubs'}:{os.environ['PATH']}", **(environment or {})}
+        return run(str(tmp_path / "scripts/setup.sh"), *arguments, check=False, stdin="", **environment)
+
+    stub(tmp_path / "offline/build.sh", 'echo "built $*"')
     setup.checkout = tmp_path
     return setup
 
@@ -125,7 +131,7 @@ def test_a_stopped_engine_without_root_names_the_command(machine):
 
 
 def test_no_registry_and_no_debian_is_told(machine):
-    result = machine(docker=READY, id="echo 1000", sudo="exit 1", environment=NO_REGISTRY)
+    result = machine("development", docker=READY, id="echo 1000", sudo="exit 1", environment=NO_REGISTRY)
     assert result.returncode == 1
     assert "no registry answers" in result.stderr
     assert "python:3.14" in result.stderr
@@ -137,16 +143,122 @@ def test_docker_desktop_that_is_closed_is_to_be_opened(machine):
     assert "open it" in result.stderr
 
 
-def test_a_registry_that_refuses_is_not_a_missing_registry(machine):
-    """Stand-ins are for machines with no way to one; here a person must see the refusal."""
-    result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": "toomanyrequests: slow down", "PULL": "1"})
+def pulls(machine):
+    return (machine.checkout / "pulls").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "toomanyrequests: You have reached your pull rate limit.",
+        "unexpected status code https://registry.test/v2/x: 429 Too Many Requests",
+        "pull access denied for python, repository does not exist or may require 'docker login'",
+        'Head "https://registry.test/v2/x": unauthorized: incorrect username or password',
+        "manifest for python:3.14 not found: manifest unknown: manifest unknown",
+        "no matching manifest for linux/arm64/v8 in the manifest list entries",
+        "failed to register layer: write /x: no space left on device",
+    ],
+)
+def test_a_refusal_is_told_at_once_and_never_a_reason_for_stand_ins(machine, answer):
+    result = machine("development", docker=READY, environment={"IMAGES": "1", "REGISTRY": answer})
     assert result.returncode == 1
-    assert "could not be pulled" in result.stderr
-    assert "stand-in" not in result.stdout
+    assert answer in result.stderr
+    assert len(pulls(machine)) == 1
+    assert "built" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NO_REGISTRY["REGISTRY"],
+        'Get "https://registry.test/v2/": dial tcp 192.0.2.1:443: connect: connection refused',
+        'Get "https://registry.test/v2/": net/http: TLS handshake timeout',
+        'Head "https://registry.test/v2/x": EOF',
+        "received unexpected HTTP status: 503 Service Unavailable",
+        "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+        'Get "https://registry.test/v2/": Forbidden',  # by a proxy
+    ],
+)
+def test_a_pull_that_the_network_fails_is_tried_again(machine, answer):
+    result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": answer})
+    assert result.returncode == 1
+    assert result.stdout.count(answer) == 1, "told once"
+    assert len(pulls(machine)) == 5
+    assert len(set(pulls(machine))) == 1, "what the first image cannot, the others need not try"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "offline", "built"),
+    [((), "", False), ((), "0", False), ((), "1", True), (("development",), "", True)],
+    ids=["a server", "OFFLINE=0", "OFFLINE=1", "development"],
+)
+def test_stand_ins_are_for_development_or_asked_for(machine, arguments, offline, built):
+    result = machine(*arguments, docker=READY, environment=NO_REGISTRY | {"OFFLINE": offline})
+    assert ("built" in result.stdout) == built
+    assert (result.returncode == 0) == built
+    assert ("OFFLINE=1 make setup" in result.stderr) != built
+
+
+def test_make_up_and_make_test_are_development_and_make_setup_is_not():
+    assert "scripts/setup.sh development\n" in run("make", "--dry-run", "up").stdout
+    assert "scripts/setup.sh development\n" in Path("tests/run.sh").read_text()
+    assert run("make", "--dry-run", "setup").stdout == "scripts/setup.sh\n"
+
+
+def test_offline_asks_no_registry_and_leaves_alone_what_is_here(machine):
+    here = READY.replace('"image inspect"*)', '"image inspect postgres:18") exit 0 ;; "image inspect"*)')
+    result = machine(docker=here, environment={"IMAGES": "1", "OFFLINE": "1"})
+    (built,) = [line for line in result.stdout.splitlines() if line.startswith("built")]
+    assert "redis:8" in built
+    assert "postgres" not in built
+    assert "pulled" not in result.stdout
+
+
+@pytest.mark.parametrize(("reply", "built"), [("y", True), ("", False), ("n", False)])
+def test_a_person_at_a_terminal_may_say_yes_to_stand_ins(machine, reply, built):
+    machine(docker=READY)
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{reply}\n".encode())
+    path = f"{machine.checkout / 'stubs'}:{os.environ['PATH']}"
+    setup = [str(machine.checkout / "scripts/setup.sh")]
+    result = subprocess.run(
+        setup, stdin=theirs, capture_output=True, text=True, timeout=20, env={**os.environ, **NO_REGISTRY, "PATH": path}
+    )
+    assert ("built" in result.stdout) == built
+    assert (result.returncode == 0) == built
+
+
+def test_stand_ins_in_use_are_named_at_each_setup(machine):
+    used = {"STAND_INS": "postgres:18\nflagstone-app:latest\nunrelated:1\n"}
+    said = machine(docker=READY, environment=used).stdout
+    assert "warning   stand-ins, not for the internet: postgres:18 flagstone-app:latest. " in said
+    said = machine("development", docker=READY, environment=used).stdout
+    assert "warning   stand-ins, not for the internet: postgres:18. " in said, "its own images are built anew"
+    assert "stand-in" not in machine(docker=READY).stdout
+
+
+def test_wsl_without_docker_is_told_of_docker_desktop_and_gets_no_engine_of_its_own(machine):
+    """While Docker Desktop is stopped, or not integrated, Windows' own `docker` is found, which can only say so."""
+    shim = "echo 'The command could not be found in this WSL 2 distro.' >&2; exit 1"
+    kernel = '[ "$1" = -r ] && echo 6.6.87.2-microsoft-standard-WSL2 || echo Linux'
+    result = machine(docker=shim, uname=kernel, **{"apt-get": "touch installed"})
+    assert result.returncode == 1
+    assert "Start Docker Desktop" in result.stderr
+    assert "WSL integration" in result.stderr
+    assert not (machine.checkout / "installed").exists()
+
+
+def test_selinux_lets_containers_read_what_is_mounted_from_the_checkout(machine):
+    machine(docker=READY, chcon='echo "$*" >relabelled', environment={"SECURITY": "name=selinux"})
+    assert (machine.checkout / "relabelled").read_text() == "-R -t container_file_t app secrets\n"
+
+
+def test_without_selinux_no_label_is_touched(machine):
+    assert machine(docker=READY, chcon="exit 1").returncode == 0
 
 
 def test_missing_images_are_pulled(machine):
-    result = machine(docker=READY, environment={"IMAGES": "1", "REGISTRY": ""})
+    result = machine(docker=READY, environment={"IMAGES": "1"})
     assert result.returncode == 0
     assert "pulled    postgres:18" in result.stdout
 

@@ -1,4 +1,4 @@
-"""The id of a request, and its user: in each log line and Sentry event, and for nginx to put into its own line."""
+"""What a log line belongs to: the id of its request and of its user. nginx gets both in headers, for its own lines."""
 
 import re
 import uuid
@@ -27,8 +27,8 @@ def user_id() -> str | None:
     return str(identity[0]) if identity else None
 
 
-def context() -> dict[str, str]:
-    """To what a log line belongs. A background job sets g.request_id itself."""
+def log_context() -> dict[str, str]:
+    """The fields of a log line. A background job sets g.request_id itself."""
     if not has_app_context():
         return {}
     found = {"request_id": request_id() if has_request_context() else g.get("request_id"), "user": user_id()}

@@ -1,0 +1,82 @@
+"""What every task has from app/background.py."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from celery import shared_task
+from celery.exceptions import Reject, Retry
+from kombu.exceptions import EncodeError, OperationalError
+
+from app.background import Task
+from app.broker import ReleasingQoS
+
+
+@shared_task
+def job(size=0):
+    return [None] * size
+
+
+@pytest.fixture
+def real(make_app):
+    """The task as in a worker, where nothing is done in place of being queued."""
+    app = make_app(REDIS_URL="redis://127.0.0.1:1", TASK_TIME_LIMIT="30")
+    task = app.extensions["celery"].tasks[job.name]
+    with app.app_context():
+        task.push_request(id="1", args=(), kwargs={}, retries=0, called_directly=False)
+        yield task
+        task.pop_request()
+
+
+def test_a_retry_that_cannot_be_queued_gives_the_task_back(real):
+    """Celery would drop it."""
+    with pytest.raises(Reject) as given:
+        real.retry()
+    assert given.value.requeue
+    assert isinstance(given.value.reason, OperationalError)
+
+
+def test_a_retry_that_can_never_be_queued_is_an_error(real, monkeypatch):
+    """Given back it would come again at once, for ever."""
+    with pytest.raises(EncodeError):
+        real.retry(args=(object(),))
+
+
+@pytest.mark.parametrize("delay", [{"countdown": 31}, {"eta": datetime.now(UTC) + timedelta(hours=1)}])
+def test_a_delay_for_which_redis_would_deliver_a_task_twice_is_refused(real, delay):
+    with pytest.raises(ValueError, match="TASK_TIME_LIMIT"):
+        real.apply_async(**delay)
+
+
+def test_a_retry_is_never_delayed_for_longer(real, monkeypatch):
+    monkeypatch.setattr(Task.__base__, "apply_async", lambda *_, **__: None)
+    with pytest.raises(Retry) as retry:
+        real.retry(countdown=600)
+    assert retry.value.when == 30
+
+
+def test_a_task_that_runs_out_of_memory_fails_as_others_do(app):
+    """A MemoryError would end the worker, and come back to the next one."""
+    with app.app_context():
+        result = job.delay(2**60)
+        assert str(result.result) == "out of memory"
+        assert isinstance(result.result, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    "settle", [ReleasingQoS.ack, ReleasingQoS.reject, lambda qos, tag: qos.reject(tag, requeue=True)]
+)
+def test_a_message_that_cannot_be_settled_is_in_hand_no_longer(settle):
+    """The worker takes no other while it has one in hand."""
+    qos = ReleasingQoS(
+        SimpleNamespace(conn_or_acquire=gone, do_restore=False, unacked_key="", unacked_index_key=""), prefetch_count=1
+    )
+    qos._delivered["tag"] = "message"
+    assert not qos.can_consume()
+    with pytest.raises(ConnectionError):
+        settle(qos, "tag")
+    assert qos.can_consume()
+
+
+def gone(*_):
+    raise ConnectionError
