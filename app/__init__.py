@@ -7,7 +7,7 @@ from app import config
 
 
 def create_app(settings: config.BaseConfig | None = None) -> Flask:
-    # Here, so that beat, which needs none of them, does without their memory.
+    # Imported here, so that beat, which needs none of them, does not pay for them in memory.
     from app import (
         auth,
         background,
@@ -56,7 +56,7 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     app.jinja_env.globals["navigation"] = [("status.index", "Status")]
     app.register_blueprint(health.blueprint)
     app.register_blueprint(status.blueprint)
-    # The demo. To be rid of a part delete its line and its folder; README says what of its table.
+    # The demo. To drop a part, delete its line and its folder; README says what to do about its table.
     import_string("app.notes:init_app")(app)
     import_string("app.reports:init_app")(app)
 

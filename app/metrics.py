@@ -1,4 +1,4 @@
-"""Metrics for Prometheus at /metrics: of requests, by route template, and of what the app leans on.
+"""Metrics for Prometheus at /metrics: of requests, by route template, and of the services the app depends on.
 
 nginx hides the address (nginx/site/denied.conf); inside the network it is http://app:8000/metrics. gunicorn's processes
 share their values through files (PROMETHEUS_MULTIPROC_DIR, gunicorn.conf.py), so any of them can answer for all.
@@ -66,7 +66,7 @@ def watch_pool(registry: CollectorRegistry) -> None:
     limit.set(pool_limit())
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
-    event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is just about to be
+    event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is about to be
 
 
 def watch_cache(registry: CollectorRegistry) -> None:
@@ -89,7 +89,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
     mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
     length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
     lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
-    client = make_client(app.config, retries=0)  # so that one time-out is all that a scrape waits
+    client = make_client(app.config, retries=0)  # so that a scrape waits for one time-out at most
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)

@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
 
 
 def finish(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """Add to whom it belongs, and take out what no log may show either."""
+    """Add the ids of the request and its user, and mask what no log may show."""
     found = log_context()
     if user := found.pop("user", None):
         event["user"] = {"id": user}

@@ -90,7 +90,7 @@ def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_wit
             prod.compose("exec", "-T", "app", "python", "-c", code, CANARY)
             until(lambda: items, within=30, what="the event")
             (event,) = [json.loads(item) for kind, item in items if kind == "event"]
-            assert event["exception"]["values"][0]["type"] == "ValueError"
+            assert event["exception"]["values"][0]["type"] == "TypeError"
             assert event["tags"]["request_id"] == "queued"
             assert CANARY not in str(items)
         finally:
