@@ -2,7 +2,12 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 compose := docker compose$(if $(prod), -f compose.prod.yaml)
-certbot := docker compose -f compose.prod.yaml exec certbot python3
+# Where a file, a pipe or cron is at the other end, no terminal is asked for.
+tty := $(shell [ -t 0 ] || echo --no-TTY)
+certbot := docker compose -f compose.prod.yaml exec $(tty) certbot python3
+# `flask shell` reads as a person types: blank lines end blocks, and an error is none.
+script := import sys; from app import create_app; app = create_app(); app.app_context().push(); \
+  exec(compile(sys.stdin.read(), "stdin", "exec"), app.make_shell_context())
 
 ##@ Develop
 up: ## Start the development site, and return when it is healthy
@@ -18,13 +23,13 @@ migration: ## Write a migration from the models: make migration m="add tags"
 	@scripts/migration.sh "$(m)"
 
 user: ## Make a user: make user email=you@example.com, on the server with prod=1
-	@$(compose) exec app flask user create $(email)
-shell: ## A Python shell inside the application (prod=1 on the server)
-	@$(compose) exec app flask shell
-psql: ## A SQL shell (prod=1 on the server)
-	@$(compose) exec db psql --username app app
+	@$(compose) exec $(tty) app flask user create $(email)
+shell: ## A Python shell inside the application, or make shell <script.py (prod=1 on the server)
+	@$(compose) exec $(if $(tty),$(tty) app python -c '$(script)',app flask shell)
+psql: ## A SQL shell, or make psql <script.sql (prod=1 on the server)
+	@$(compose) exec $(tty) db psql --set ON_ERROR_STOP=1 --username app app
 seed: ## Fill the notes with something to look at
-	@$(compose) exec app flask notes seed
+	@$(compose) exec $(tty) app flask notes seed
 
 ##@ Check
 test: ## Run every test, on stacks of its own: make test, or make test t="tests/stack -k redirect"

@@ -18,6 +18,11 @@ SCHEDULE = {
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 600},  # when no worker runs, they do not pile up
     },
+    "settle uploads": {
+        "task": "app.uploads.settle",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 600},
+    },
     "queue lost reports again": {
         "task": "app.reports.tasks.queue_lost",
         "schedule": crontab(minute="*/5"),

@@ -139,7 +139,7 @@ class ForgivingRedisCache(RedisCache):
         self.quiet_until = 0.0
 
     def on_connect(self, connection: AbstractConnection) -> None:
-        """For each new connection. A restarted Redis has kept its data but missed invalidations, so it counts as lost."""
+        """For each new connection. A restarted Redis kept its data but missed invalidations: it counts as lost."""
         connection.on_connect()
         connection.send_command("INFO", "server")
         run_id = re.findall(r"run_id:(\w+)", str(connection.read_response()))

@@ -58,6 +58,8 @@ class BaseConfig:
     CORS_ORIGINS: list[str] = []  # noqa: RUF012 - other sites whose pages may use the API
 
     UPLOAD_FOLDER: str | None = None  # files of users; not set: `uploads` in the instance folder
+    UPLOADS_AT_ONCE: int = 4  # by one process; more of them wait for some seconds
+    UPLOAD_DISK_RESERVE: int = 1024**3  # bytes of the disk that uploads leave free
 
     DATABASE_URL: str | None = None  # not set: SQLite, in a file of the instance folder or a test's memory
     DATABASE_PASSWORD: str | None = None  # goes into the URL
@@ -100,12 +102,17 @@ class BaseConfig:
     MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
     MAIL_EXPIRES: int = 24 * 3600  # seconds after which a mail that no server took is given up
 
-    SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict"] = "Lax"
+    SESSION_COOKIE_SAMESITE: Literal["Lax", "Strict", "None"] = "Lax"
     SESSION_COOKIE_SECURE: bool = False
     # A client sees the error page in every environment; the traceback goes to the log.
     PROPAGATE_EXCEPTIONS: bool = False
     DEBUG: bool = False
     TESTING: bool = False
+
+    @property
+    def SESSION_COOKIE_PARTITIONED(self) -> bool:  # noqa: N802 - Flask's name
+        """One for each site that frames this one: browsers send no other cookie there."""
+        return self.SESSION_COOKIE_SAMESITE == "None"
 
     def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
         """What is wrong although it parses: by setting what is expected, never the value."""
@@ -126,6 +133,10 @@ class BaseConfig:
             Path(self.LOG_FILE or os.devnull).open("a").close()
         except OSError as error:
             faults["LOG_FILE"] = f"expected a file that can be written ({error.strerror})"
+        if not self.UPLOADS_AT_ONCE:
+            faults["UPLOADS_AT_ONCE"] = "expected a number of uploads, 1 or more"
+        if self.SESSION_COOKIE_SAMESITE == "None" and not self.SESSION_COOKIE_SECURE:
+            faults["SESSION_COOKIE_SAMESITE"] = "expected SESSION_COOKIE_SECURE with None, or browsers drop the cookie"
         if self.SENTRY_DSN and not is_dsn(self.SENTRY_DSN):
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:

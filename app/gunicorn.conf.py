@@ -10,6 +10,7 @@ from math import ceil
 from pathlib import Path
 
 from gunicorn.glogging import Logger
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import make_fail_app
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -96,6 +97,10 @@ graceful_timeout = 30
 # A process is replaced now and then, so that a slow leak stays small; not all of them at once.
 max_requests = 50_000
 max_requests_jitter = 5_000
+
+# Each read of a body copies all that gunicorn has of it. By its 1 MB that is seconds of work for a body that no view
+# wants: gunicorn reads on to the next request by the kilobyte.
+SocketUnreader.max_body_chunk = 64 * 1024
 
 # The heartbeat is a file: on a disk that stalls, healthy workers would be killed.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

@@ -7,7 +7,8 @@ from flask.json.provider import DefaultJSONProvider
 
 from app.errors import InvalidInput
 
-# Larger than any valid form or JSON document here, in any encoding. Files have a limit of their own.
+# Larger than any valid form or JSON document here, in any encoding. A view that needs more sets
+# request.max_content_length, or takes files (app/incoming.py).
 REQUEST_MAX = 128 * 1024
 
 
@@ -26,7 +27,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def init_app(app: Flask) -> None:
     app.json = StrictJSON(app)
+    app.config |= {"MAX_FORM_MEMORY_SIZE": REQUEST_MAX, "MAX_FORM_PARTS": 100}  # a field; fields and files
     app.before_request(refuse_unreadable_address)
+    app.before_request(limit_body)
 
 
 def refuse_unreadable_address() -> None:
@@ -39,8 +42,7 @@ def refuse_unreadable_address() -> None:
 
 
 def limit_body() -> None:
-    if request.mimetype != "multipart/form-data":  # has a file, perhaps
-        request.max_content_length = REQUEST_MAX
+    request.max_content_length = REQUEST_MAX
 
 
 def read_body() -> Any:

@@ -18,7 +18,8 @@ refuse_unsafe_start() {
 
 initialise() { # the server's options
   local script
-  initdb --username="$POSTGRES_USER" --pwfile=<(echo "$POSTGRES_PASSWORD")
+  # shellcheck disable=SC2086 # a list of options
+  initdb --username="$POSTGRES_USER" --pwfile=<(echo "$POSTGRES_PASSWORD") ${POSTGRES_INITDB_ARGS:-}
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
   # On the socket only: over the network nobody meets a server that is not ready.
   pg_ctl --wait -o "${*@Q} -c listen_addresses=" start

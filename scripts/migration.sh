@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.."
 docker compose run --rm --no-TTY --env MESSAGE="$1" migrate sh -ec '
   cp -r app/migrations /tmp/migrations
   touch /tmp/before
-  flask db migrate --directory /tmp/migrations --message "$MESSAGE" >&2
+  what=migrate
+  [ "$(flask db heads --directory /tmp/migrations | grep -c "(head)")" = 1 ] || what="merge heads" # two branches made one each
+  flask db $what --directory /tmp/migrations --message "$MESSAGE" >&2
   cd /tmp/migrations
   find versions -newer /tmp/before -name "*.py" | grep . >/tmp/new
   tar -c -T /tmp/new

@@ -11,7 +11,8 @@ from tests.shell import run
 
 
 class Mailbox:
-    def __init__(self):
+    def __init__(self, password):
+        self.password = password
         self.messages, self.logins, self.secured, self.unwanted = [], [], [], set()
         self.goodbye = "221 Bye"
 
@@ -31,7 +32,7 @@ class Mailbox:
 
     def authenticate(self, server, session, envelope, mechanism, login):
         self.logins.append((login.login.decode(), login.password.decode()))
-        return AuthResult(success=self.logins[-1] == ("user", "hunter2"))
+        return AuthResult(success=self.logins[-1] == ("user", self.password))
 
     def recipients(self):
         return sorted(address for envelope in self.messages for address in envelope.rcpt_tos)
@@ -51,7 +52,7 @@ def certificate(folder, name):
 
 
 @contextmanager
-def mail_server(pair=None, host="127.0.0.1", port=None, login=False):
+def mail_server(pair=None, host="127.0.0.1", port=None, login=False, password="hunter2"):  # noqa: S107 - of nobody
     """Yields its Mailbox, with `port`. With a pair (certificate, key) it speaks STARTTLS and insists on it."""
     context = None
     if port is None:  # the controller calls its own port, so it has to know it
@@ -60,7 +61,7 @@ def mail_server(pair=None, host="127.0.0.1", port=None, login=False):
     if pair:
         context = SSLContext(PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*pair)
-    mailbox = Mailbox()
+    mailbox = Mailbox(password)
     options = {"tls_context": context, "require_starttls": bool(pair), "hostname": host, "port": port}
     if login:
         options |= {"authenticator": mailbox.authenticate, "auth_required": True, "auth_require_tls": bool(pair)}

@@ -6,10 +6,9 @@ from flask.typing import ResponseReturnValue
 from app.auth import sign_ins, tokens
 from app.auth.current import current_user, login_required
 from app.auth.model import authenticate
-from app.validation import limit_body, read_body
+from app.validation import read_body
 
 blueprint = Blueprint("tokens", __name__)
-blueprint.before_request(limit_body)
 
 
 @blueprint.post("/api/token")

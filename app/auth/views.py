@@ -8,10 +8,9 @@ from app.auth.current import begin_session, current_user, end_session, login_req
 from app.auth.model import ADDRESS, ASKED, LIMITS, authenticate, change_password, create_user, sign_out_everywhere
 from app.errors import InvalidInput
 from app.redirects import local_target
-from app.validation import limit_body, read_fields
+from app.validation import read_fields
 
 blueprint = Blueprint("auth", __name__, template_folder="templates")
-blueprint.before_request(limit_body)
 
 # The fields of each form, by what a browser may fill in.
 EMAIL, OLD, NEW = {"email": "username"}, {"old_password": "current-password"}, {"password": "new-password"}

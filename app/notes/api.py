@@ -4,11 +4,11 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth.current import current_user, login_required
+from app.incoming import takes_files
 from app.notes import model
-from app.validation import limit_body, read_body, read_page
+from app.validation import read_body, read_page
 
 blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
-blueprint.before_request(limit_body)
 
 
 @blueprint.get("")
@@ -18,6 +18,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.post("")
 @login_required
+@takes_files
 def create() -> ResponseReturnValue:
     note = model.create_note(current_user(), read_body(), request.files.get("file"))
     return note.as_dict(), 201, {"Location": url_for(".show", note_id=note.id, _external=True)}

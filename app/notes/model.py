@@ -11,10 +11,12 @@ from werkzeug.datastructures import FileStorage
 from app import uploads
 from app.auth.model import User
 from app.database import ID_MAX, CreatedAt, Id
+from app.errors import InvalidInput
 from app.extensions import cache, db
 from app.validation import read_fields
 
 LIMITS = {"title": (1, 200), "body": (0, 10_000)}  # lengths
+FILES_MAX = 1_000  # of one user
 
 
 class Note(db.Model):
@@ -22,7 +24,7 @@ class Note(db.Model):
     title: Mapped[str] = mapped_column(String(LIMITS["title"][1]))
     body: Mapped[str] = mapped_column(Text, default="")
     author_id: Mapped[int | None] = mapped_column(db.ForeignKey("user.id"))
-    file_key: Mapped[str | None] = mapped_column(String(32))  # app/uploads.py
+    file_key: Mapped[uploads.Key | None]
     file_name: Mapped[str | None] = mapped_column(String(uploads.NAME_MAX))
     file_type: Mapped[str | None] = mapped_column(String(50))
     created_at: Mapped[CreatedAt]
@@ -59,15 +61,15 @@ def create_note(author: User, data: object, file: FileStorage | None = None) -> 
     """From `title` and `body`, and a file where there is one. InvalidInput says what is wrong with them."""
     note = Note(**read_fields(data, LIMITS), author_id=author.id)
     if file:
+        own = db.select(db.func.count()).where(Note.author_id == author.id, Note.file_key.is_not(None))
+        if db.session.scalar(own) >= FILES_MAX:
+            raise InvalidInput({"file": f"expected at most {FILES_MAX:,} files of one user"})
         stored = uploads.save(file)
         note.file_key, note.file_name, note.file_type = stored["key"], stored["name"], stored["type"]
     db.session.add(note)
-    try:
-        db.session.commit()
-    except Exception:
-        if file:
-            uploads.delete(note.file_key)
-        raise
+    db.session.commit()
+    if file:
+        uploads.keep(stored["key"])
     cache.delete_memoized(list_notes)
     return note
 
@@ -82,6 +84,8 @@ def delete_note(user: User, note_id: int) -> None:
     if note.author_id != user.id:
         abort(403, "This note is somebody else's.")
     key = note.file_key
+    if key:
+        uploads.doubt(key)
     db.session.execute(db.delete(Note).where(Note.id == note_id))
     db.session.commit()
     cache.delete_memoized(list_notes)

@@ -6,11 +6,11 @@ from flask.typing import ResponseReturnValue
 from app import uploads
 from app.auth.current import current_user, login_required
 from app.errors import InvalidInput
+from app.incoming import takes_files
 from app.notes import model
-from app.validation import limit_body, read_page
+from app.validation import read_page
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
-blueprint.before_request(limit_body)
 
 
 @blueprint.get("")
@@ -20,6 +20,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.post("")
 @login_required
+@takes_files
 def create() -> ResponseReturnValue:
     try:
         model.create_note(current_user(), request.form.to_dict(), request.files.get("file"))

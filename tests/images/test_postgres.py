@@ -7,6 +7,9 @@ from tests.shell import docker
 from tests.wait import until
 
 TMPFS = ("--tmpfs=/tmp", "--tmpfs=/var/run/postgresql:uid=999,gid=999,mode=0775")
+PASSWORD_FILE = "/docker-entrypoint-initdb.d/password"
+INITDB = f"--pwfile={PASSWORD_FILE}"
+PASSWORD = ("--env=POSTGRES_USER=app", "--env=POSTGRES_PASSWORD=x", f"--env=POSTGRES_INITDB_ARGS={INITDB}")
 INIT = {
     # Fails, and with it the start, when the server answers over TCP before it is ready.
     "10-no-tcp.sh": '#!/bin/sh\n! pg_isready --quiet --host=127.0.0.1 && echo "executed as $0"',
@@ -26,9 +29,8 @@ def db(tmp_path_factory):
     """Initialised once, with everything that the production file does to it."""
     folder = write(tmp_path_factory.mktemp("init"), INIT)
     (folder / "20-sourced.sh").chmod(0o644)
-    environment = ("--env=POSTGRES_USER=app", "--env=POSTGRES_PASSWORD_FILE=/docker-entrypoint-initdb.d/password")
     with volume("postgres", folder) as init:
-        options = ("--user=999:999", *HARDENED, *TMPFS, *environment, f"--volume={init}:/docker-entrypoint-initdb.d:ro")
+        options = ("--user=999:999", *HARDENED, *TMPFS, *PASSWORD, f"--volume={init}:/docker-entrypoint-initdb.d:ro")
         with started("postgres", "postgres", "-cmax_connections=17", options=options) as container:
             until(lambda: ask(container, "SELECT 1"), within=30)
             yield container
@@ -78,6 +80,20 @@ def test_the_network_needs_the_password(db):
     with pytest.raises(AssertionError, match="password authentication failed"):
         ask(db, "SELECT 1", host=address, password="wrong")
     assert "scram-sha-256" in db.exec("sh", "-c", "tail -n1 $PGDATA/pg_hba.conf")
+
+
+def test_a_password_from_a_file_is_in_the_environment_of_no_process(db):
+    environment = db.exec("sh", "-c", "cat /proc/[0-9]*/environ")
+    assert "POSTGRES_USER=app" in environment
+    assert INIT["password"] not in environment
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_password_file_that_is_missing_or_empty_stops_the_start(tmp_path, content):
+    files = [] if content is None else [(f"{write(tmp_path, {'password': content})}/.", "/docker-entrypoint-initdb.d")]
+    with started("postgres", options=("--user=999:999", *PASSWORD), files=files) as container:
+        assert container.exit_code() == 1
+        assert PASSWORD_FILE in container.logs()
 
 
 def test_an_empty_directory_needs_a_password():

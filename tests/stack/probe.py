@@ -1,8 +1,9 @@
 """An application for the tests only, run with the product's image and gunicorn settings: it waits, and it tells."""
 
 import time
+from hashlib import sha256
 
-from flask import request
+from flask import jsonify, request
 from sqlalchemy import text
 
 from app import create_app
@@ -40,6 +41,18 @@ def own_policy():
 @app.get("/headers")
 def headers():
     return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118
+
+
+@app.before_request
+def echo():
+    """What arrived, before Flask has read anything into the path; with a validator, and in ranges, as a file is."""
+    if "/echo" not in request.path:
+        return None
+    request.max_content_length = None
+    seen = {"address": request.environ["RAW_URI"], "path": request.path, "host": request.host, "method": request.method}
+    response = jsonify(seen | {"body": sha256(request.get_data()).hexdigest()})
+    response.add_etag()
+    return response.make_conditional(request, accept_ranges=True, complete_length=response.content_length)
 
 
 @app.get("/user")

@@ -1,5 +1,6 @@
 """An edit shows at once, and no container leaves anything in the checkout."""
 
+import re
 import uuid
 from pathlib import Path
 
@@ -66,6 +67,61 @@ def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
         assert written.stat().st_uid == Path("app").stat().st_uid
     finally:
         written.unlink()
+
+
+HEAD = """revision, down_revision = "{}", "{}"
+branch_labels = depends_on = None
+def upgrade() -> None: ...
+def downgrade() -> None: ...
+"""
+
+
+def test_two_branches_that_made_a_migration_each_are_told_how_to_merge_them(dev):
+    folder, (head,) = Path("app/migrations/versions"), heads(dev)
+    written, app = [folder / f"branch_{name}.py" for name in "ab"], dev.container("app")
+    try:
+        for file in written:
+            file.write_text(HEAD.format(file.stem, head))
+        refused = dev.once("migrate")
+        assert refused.returncode != 0
+        assert "branch_a" in refused.stdout
+        assert "branch_b" in refused.stdout
+        assert "make migration m=merge" in refused.stdout
+        assert (dev.container("app"), dev.site.get("/health").status) == (app, 200)
+        run("make", "migration", "m=merge", COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
+        written += folder.glob("*_merge.py")
+        assert len(heads(dev)) == 1
+    finally:
+        for file in written:
+            file.unlink(missing_ok=True)
+
+
+def heads(dev):
+    listed = dev.once("migrate", "flask", "db", "heads").stdout
+    return re.findall(r"^(\w+) \(head\)", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "cron"])
+@pytest.mark.parametrize(
+    ("task", "script", "said", "status"),
+    [
+        ("psql", "SELECT 6 * 7 AS answer;", "42", 0),
+        ("psql", "SELECT 1 / 0; SELECT 6 * 7;", "division by zero", 2),
+        ("shell", "for i in range(2):\n    pass\nprint(app.name, g and 6 * 7)", "app 42", 0),
+        ("shell", "print(40 + 2)\n1 / 0\nprint('not reached')", "ZeroDivisionError", 2),
+    ],
+)
+def test_a_script_runs_by_make_and_its_failure_is_one(dev, tmp_path, terminal, task, script, said, status):
+    (tmp_path / "script").write_text(script)
+    command = f"make {task} <{tmp_path}/script"
+    # script(1) makes a terminal for whatever it runs; of its input and output only the latter leads there.
+    command = (
+        ("script", "--quiet", "--return", "--command", command, "/dev/null") if terminal else ("sh", "-c", command)
+    )
+    ran = run(*command, check=False, COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
+    assert said in ran.stdout + ran.stderr
+    assert "not reached" not in ran.stdout
+    assert ran.returncode == status
 
 
 def test_a_failing_migration_keeps_the_app_from_starting_and_says_why():

@@ -26,6 +26,39 @@ def test_migrations_lead_to_the_models_and_back_and_forth(prod, scratch):
         assert done.returncode == 0, (command, done.stderr)
 
 
+ENUM = """
+import enum, os
+import flask_migrate
+from app import create_app
+from app.extensions import db
+from sqlalchemy.orm import Mapped, mapped_column
+
+Colour = enum.Enum("Colour", ["RED", "BLUE"])
+
+class Painted(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    colour: Mapped[Colour]
+
+with create_app().app_context():
+    flask_migrate.upgrade("/tmp/m")
+    flask_migrate.migrate("/tmp/m", message="paint")
+    flask_migrate.upgrade("/tmp/m")
+    db.session.add(Painted(colour=Colour.BLUE))
+    db.session.commit()
+    assert db.session.scalar(db.select(Painted.colour)) is Colour.BLUE
+    db.session.close()
+    flask_migrate.downgrade("/tmp/m")
+    flask_migrate.upgrade("/tmp/m")
+"""
+
+
+def test_an_enum_can_be_migrated_back_and_forth(prod, scratch):
+    script = f"cp -r app/migrations /tmp/m; FLASK_RUN_FROM_CLI=1 exec python -c '{ENUM}'"
+    environment = {"DATABASE_URL": SCRATCH}
+    done = prod.once("migrate", "sh", "-c", script, environment=environment)
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_model_without_its_migration_is_found(prod, scratch):
     assert scratch("db", "upgrade", "0001").returncode == 0
     assert scratch("db", "check").returncode != 0

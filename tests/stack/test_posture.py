@@ -8,6 +8,7 @@ import pytest
 
 from app.config import BaseConfig
 from tests.shell import docker, run
+from tests.wait import until
 
 UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "worker": 10001, "beat": 10001}
 UIDS |= {"db": 999, "redis": 999, "certbot": 101}
@@ -77,6 +78,12 @@ def test_it_is_confined(pair):
     assert int(host["LogConfig"]["Config"]["max-file"]) > 1
     assert host["LogConfig"]["Config"]["max-size"]
     assert not any("docker.sock" in mount["Source"] for mount in container["Mounts"])
+
+
+def test_no_tmpfs_of_it_can_fill_its_memory(pair):
+    stack, service = pair
+    for path, options in (stack.inspect(service)["HostConfig"]["Tmpfs"] or {}).items():
+        assert "size=" in options or "ro" in options.split(","), path
 
 
 def test_it_restarts_and_stops_in_order(pair):
@@ -150,3 +157,7 @@ def test_no_secret_is_in_an_image_an_environment_or_a_command_line(stack):
     for secret in secrets:
         assert len(secret) >= 32
         assert not any(secret in text for text in seen)
+    for service in set(stack.services()) - {"migrate"}:
+        # The health check of Redis has one, for a moment.
+        read = ("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null; true")
+        until(lambda read=read: not any(secret in stack.compose(*read) for secret in secrets), within=5, what=service)

@@ -1,5 +1,7 @@
 """A container that is recreated, killed or restarted comes back, and the site with it."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.shell import docker
@@ -71,6 +73,32 @@ def test_a_deploy_whose_migration_fails_leaves_the_running_application_alone(pro
     finally:
         prod.compose("build")
     assert prod.once("migrate").returncode == 0
+
+
+@pytest.fixture
+def elsewhere(prod):
+    """A Redis and a database that are not the stack's own, where the network leads that leads to the world."""
+    redis, database = f"{prod.project}-redis-elsewhere", f"{prod.project}-db-elsewhere"
+    start = ("run", "--detach", "--network", f"{prod.project}_web", "--name")
+    password = Path("secrets/postgres_password").read_text()
+    try:
+        docker(*start, redis, "redis:8", "redis-server", "--requirepass", Path("secrets/redis_password").read_text())
+        settings = ("--user", "999:999", "--env", "POSTGRES_USER=app", "--env", f"POSTGRES_PASSWORD={password}")
+        docker(*start, database, *settings, "postgres:18")
+        yield {"REDIS_URL": f"redis://{redis}:6379/0", "DATABASE_URL": f"postgresql://app@{database}/app"}
+    finally:
+        docker("rm", "--force", "--volumes", redis, database)
+
+
+def test_a_managed_redis_and_database_are_reached_by_all_that_use_them(prod, elsewhere):
+    migrated = prod.once("migrate", environment=elsewhere)
+    assert migrated.returncode == 0, migrated.stdout
+    ask = "flask wait-for-database --limit 1 && celery --app app.beat call app.uploads.settle"
+    for service in ("app", "worker"):
+        asked = prod.once(service, "sh", "-c", ask, environment=elsewhere)
+        assert asked.returncode == 0, (service, asked.stdout)
+    asked = prod.once("beat", "celery", "--app", "app.beat", "call", "app.uploads.settle", environment=elsewhere)
+    assert asked.returncode == 0, asked.stderr
 
 
 def test_data_outlives_down_and_up(stack):

@@ -6,13 +6,18 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
 BOUNDARY = "7MA4YWxkTrZu0gW"
 
 
-def upload(site, name, content):
+def form(name, content):
+    """A body with a title and a file, and its headers."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\nWith a file',
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n',
     ]
     body = "\r\n".join(parts).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    return body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def upload(site, name, content):
+    body, headers = form(name, content)
     return site.request("POST", "/api/notes", body=body, headers=headers)
 
 

@@ -433,3 +433,10 @@ def test_sessions_made_with_a_former_secret_stay_good(make_app, tmp_path):
 @pytest.mark.parametrize("body", [b'{"title": "a", "title": "b"}', b'{"a": {"b": 1, "b": 2}}'])
 def test_a_field_that_stands_twice_is_refused(user, body):
     assert user.post("/api/notes", data=body, content_type="application/json").status_code == 400
+
+
+def test_a_site_in_a_frame_of_another_one_keeps_its_session(make_app):
+    settings = {"SESSION_COOKIE_SAMESITE": "None", "SESSION_COOKIE_SECURE": "1"}
+    answer = make_app(**settings).test_client().post("/register", data=USER)
+    attributes = set(answer.headers["Set-Cookie"].split("; "))
+    assert {"SameSite=None", "Secure", "Partitioned"} <= attributes

@@ -165,6 +165,10 @@ def test_what_is_no_address_of_sentrys_is_refused_without_being_shown(dsn):
     assert found == {"SENTRY_DSN": "expected https://key@host/project"}
 
 
+def test_a_cookie_that_browsers_would_drop_is_refused():
+    assert "SESSION_COOKIE_SECURE" in faults(SESSION_COOKIE_SAMESITE="None")["SESSION_COOKIE_SAMESITE"]
+
+
 def test_a_sample_rate_is_a_part_of_one():
     assert faults(**GOOD | {"SENTRY_TRACES_SAMPLE_RATE": "1.5"}).keys() == {"SENTRY_TRACES_SAMPLE_RATE"}
 

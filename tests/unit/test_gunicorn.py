@@ -1,6 +1,8 @@
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
 from app.config import ConfigError
 
@@ -46,6 +48,25 @@ def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_co
 
 def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
     assert gunicorn_conf().keepalive > 60
+
+
+def test_a_body_that_no_view_wants_costs_little(gunicorn_conf):
+    """gunicorn drains it by the kilobyte before the next request, and copies all that it has read each time."""
+    gunicorn_conf()
+    left, reads = 10_000_000, []
+
+    class Socket:
+        def recv(self, size):
+            nonlocal left
+            reads.append(got := min(size, left))
+            left -= got
+            return b"x" * got
+
+    body = Body(LengthReader(SocketUnreader(Socket()), left))
+    while body.read(1024):
+        pass
+    assert left == 0
+    assert max(reads) <= 64 * 1024
 
 
 def test_what_was_true_of_a_process_ends_with_it_and_what_it_counted_does_not(gunicorn_conf, tmp_path, monkeypatch):

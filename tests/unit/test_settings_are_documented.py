@@ -72,6 +72,15 @@ def test_the_page_on_configuration_says_who_reads_each():
         assert ("compose" in readers.split(", ")) == (name in read_by_compose()), name
 
 
+def test_the_page_on_limits_names_settings_and_files_that_are_there():
+    page = Path("docs/limits.md").read_text()
+    code = "".join(file.read_text() for file in Path("app").rglob("*.py"))
+    for name in re.findall(r"`([A-Z_]{4,})`", page):
+        assert name in documented() or re.search(rf"^{name} = ", code, re.MULTILINE), name
+    for file in re.findall(r"`([\w./]+\.(?:py|yaml))`", page):
+        assert Path(file).exists(), file
+
+
 def test_the_page_on_configuration_has_each_secret_and_what_differs_by_environment():
     secrets = re.findall(r"file: \./secrets/(\w+)", Path("compose.prod.yaml").read_text())
     assert [*table_rows("Secrets")] == secrets

@@ -1,10 +1,20 @@
-"""What a file is, is read from its content; what it is called is made harmless."""
+"""What a file is, is read from its content; what it is called is made harmless; and none can do harm by its size."""
 
 import io
 import json
+import os
+import resource
+import time
+import tracemalloc
+from threading import Event, Thread
 
 import pytest
+from flask import request
+from sqlalchemy.exc import OperationalError
 
+from app import incoming, uploads
+from app.extensions import db
+from app.notes import model
 from app.uploads import safe_name
 from tests.unit.conftest import sign_up
 
@@ -106,3 +116,214 @@ def test_a_file_beyond_the_limit_is_a_413(make_app):
 def test_a_folder_that_cannot_be_written_stops_the_app_with_its_name(make_app):
     with pytest.raises(SystemExit, match="UPLOAD_FOLDER"):
         make_app(UPLOAD_FOLDER="/proc/uploads")
+
+
+def form(content, times=1):
+    """A field and a file, as a body of multipart/form-data."""
+    part = b"\r\n--limit\r\nContent-Disposition: form-data; name="
+    file = part + b'"file"; filename="a"\r\n\r\n' + content
+    return part + b'"title"\r\n\r\nx' + file * times + b"\r\n--limit--\r\n"
+
+
+def send(client, path, body):
+    """A form from a stream, which the application need not read. The answer, and whether it did."""
+    stream = io.BytesIO(body) if isinstance(body, bytes) else body
+    headers = {"Content-Type": "multipart/form-data; boundary=limit", "Content-Length": str(stream.seek(0, 2))}
+    stream.seek(0)
+    return client.post(path, input_stream=stream, headers=headers), stream.tell() > 0
+
+
+@pytest.mark.parametrize("path", ["/login", "/register", "/api/token", "/api/reports", "/of-a-fork"])
+def test_a_view_takes_no_more_than_a_form_unless_it_says_so(app, path):
+    app.add_url_rule("/of-a-fork", view_func=lambda: request.form.to_dict(), methods=["POST"])
+    answer, read = send(sign_up(app.test_client()), path, form(b"x" * 300_000))
+    assert (answer.status_code, read) == (413, False)
+
+
+@pytest.mark.parametrize("path", ["/notes", "/api/notes"])
+def test_what_a_stranger_sends_to_a_view_that_takes_files_is_not_read(client, path):
+    answer, read = send(client, path, form(b"x" * 300_000))
+    assert answer.status_code in (303, 401)
+    assert not read
+
+
+def test_a_large_file_takes_no_memory(make_app, tmp_path):
+    """Neither on its way in nor when it is looked at: a text is read to its end."""
+    user = sign_up(make_app(MAX_CONTENT_LENGTH="100000000").test_client())
+    with (tmp_path / "body").open("w+b") as body:
+        body.write(form(b"0123456789abcde\n" * 2_000_000))
+        send(user, "/api/notes", form(b"first"))
+        tracemalloc.start()
+        answer, _ = send(user, "/api/notes", body)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert answer.status_code == 201
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("text", [b"x" * 70_000 + b"\0", b"x" * 65_535 + "é".encode()[:1], b"x" * 65_535 + b"\xff"])
+def test_a_text_is_read_to_its_end(write, text):
+    assert write("a.txt", text).status_code == 400
+    assert write("a.txt", b"x" * 65_535 + "é".encode()).status_code == 201, "a character that two reads share"
+
+
+@pytest.fixture
+def blocked(make_app, monkeypatch):
+    """An application that takes two uploads at once, and they do not end before its `go` is set."""
+    monkeypatch.setattr(incoming, "WAIT", 0.1)
+    app, go, threads = make_app(UPLOADS_AT_ONCE="2"), Event(), []
+
+    @app.post("/upload/<user>")
+    @incoming.takes_files
+    def upload(user):
+        request.form.to_dict()
+        go.wait(10)
+        return ""
+
+    monkeypatch.setattr(incoming, "user_id", lambda: request.view_args["user"])
+
+    def start(user):
+        threads.append(Thread(target=send, args=(app.test_client(), f"/upload/{user}", form(PNG))))
+        threads[-1].start()
+
+    app.start, app.go = start, go
+    yield app
+    go.set()
+    for thread in threads:
+        thread.join()
+
+
+def under_way(app, number):
+    gate, deadline = app.extensions["gate"], time.monotonic() + 10
+    while len(gate.users) != number and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(gate.users) == number
+
+
+def test_of_many_uploads_some_wait_and_the_rest_is_refused_before_it_is_read(blocked):
+    for user in "ab":
+        blocked.start(user)
+    under_way(blocked, 2)
+    answer, read = send(blocked.test_client(), "/upload/c", form(PNG))
+    assert (answer.status_code, answer.headers["Retry-After"], read) == (503, "0.1", False), "it has waited"
+    incoming.WAIT = 10
+    for user in "aaabbbcccddddeeeff":
+        blocked.start(user)
+    under_way(blocked, 20)
+    for user, status in (("a", 429), ("f", 503)):
+        started = time.monotonic()
+        answer, read = send(blocked.test_client(), f"/upload/{user}", form(PNG))
+        assert (answer.status_code, read) == (status, False)
+        assert time.monotonic() - started < 5
+    blocked.go.set()
+    under_way(blocked, 0)
+    assert send(blocked.test_client(), "/upload/a", form(PNG))[0].status_code == 200
+    assert list(blocked.config["UPLOAD_FOLDER"].iterdir()) == []
+
+
+def test_a_form_that_fails_leaves_its_place_and_no_file(user, app, kept):
+    broken = form(b"x" * 100_000)[:-30]
+    for body in [broken, form(b"\0")] * 4:
+        assert send(user, "/api/notes", body)[0].status_code == 400
+    assert send(user, "/api/notes", form(PNG, times=100))[0].status_code == 413, "too many parts"
+    assert kept() == []
+    assert send(user, "/api/notes", form(PNG))[0].status_code == 201
+
+
+def test_uploads_leave_the_disk_its_reserve(make_app):
+    user = sign_up(make_app(UPLOAD_DISK_RESERVE=str(10**18)).test_client())
+    answer, read = send(user, "/api/notes", form(PNG))
+    assert (answer.status_code, answer.headers["Retry-After"], read) == (503, "60", False)
+    assert user.post("/api/notes", json={"title": "without a file"}).status_code == 201
+
+
+def test_a_disk_that_takes_no_more_is_a_503_and_keeps_nothing(user, kept):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        answer, _ = send(user, "/api/notes", form(b"x" * 200_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert kept() == []
+
+
+def test_a_user_has_so_many_files_and_no_more(user, write, kept, monkeypatch):
+    monkeypatch.setattr(model, "FILES_MAX", 2)
+    assert [write("a.png", PNG).status_code for _ in range(3)] == [201, 201, 400]
+    assert len(kept()) == 2
+    user.delete("/api/notes/1")
+    assert write("a.png", PNG).status_code == 201
+
+
+def grow_old(file):
+    os.utime(file, (time.time() - 2 * uploads.DOUBTFUL,) * 2)
+
+
+def settle(app):
+    with app.app_context():
+        uploads.settle()
+
+
+def test_a_crash_after_the_commit_loses_no_file(app, user, write, kept):
+    write("a.png", PNG)
+    (file,) = kept()
+    grow_old(file.rename(file.with_suffix(".part")))
+    settle(app)
+    assert kept() == [file]
+    file.rename(file.with_suffix(".part"))
+    assert user.get("/notes/1/file").data == PNG, "nor does it have to be waited for"
+    assert kept() == [file]
+
+
+def test_a_crash_before_the_commit_leaves_no_file_for_long(app, user, write, kept, monkeypatch):
+    def lost():
+        raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db.session, "commit", lost)
+        assert write("a.png", PNG).status_code == 503
+    (file,) = kept()
+    settle(app)
+    assert kept() == [file], "whether it was committed is not known: a slow request may still be at it"
+    grow_old(file)
+    settle(app)
+    assert kept() == []
+
+
+def test_a_file_that_was_acknowledged_is_never_in_question(app, write, kept):
+    """Not even without a row: the database may be an empty one, by mistake, or one of yesterday."""
+    write("a.png", PNG)
+    (file,) = kept()
+    grow_old(file)
+    with app.app_context():
+        db.session.execute(db.delete(model.Note))
+        db.session.commit()
+    settle(app)
+    assert kept() == [file]
+
+
+def test_a_crash_while_a_note_is_deleted_leaves_both_or_neither(app, user, write, kept, monkeypatch):
+    write("a.png", PNG)
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "delete", lambda key: None)  # it crashes before that
+        user.delete("/api/notes/1")
+    (file,) = kept()
+    settle(app)
+    assert kept() == [file]
+    grow_old(file)
+    settle(app)
+    assert kept() == []
+    write("b.png", PNG)
+    with app.app_context(), monkeypatch.context() as patch:  # it crashes before the commit
+        patch.setattr(db.session, "commit", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.delete_note(model.get_note(1), 1)
+    grow_old(kept()[0])
+    settle(app)
+    assert user.get("/notes/1/file").data == PNG
+
+
+def test_no_uploads_at_once_is_a_fault_of_the_settings(make_app):
+    with pytest.raises(SystemExit, match="UPLOADS_AT_ONCE: expected a number of uploads"):
+        make_app(UPLOADS_AT_ONCE="0")

@@ -1,0 +1,84 @@
+"""One signed-up user sends all the files that a machine can send."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.shell import docker
+from tests.stack.test_uploads import form
+from tests.wait import until
+
+SIZE = 4 * 1024 * 1024
+CROWD = 300  # more than the memory of any container, together
+BODY, HEADERS = form("a.png", b"\x89PNG\r\n\x1a\n" + bytes(SIZE - 8))
+
+
+def upload(site):
+    """The status, None where the disk was too slow for any answer; and the id of the note where there is one."""
+    try:
+        answer = site.request("POST", "/api/notes", body=BODY, headers=HEADERS)
+    except TimeoutError:
+        return None, None
+    assert answer.status == 201 or answer.headers["Retry-After"]
+    return answer.status, answer.json.get("id")
+
+
+def stored(stack):
+    return set(stack.compose("exec", "-T", "app", "ls", "/srv/uploads").split())
+
+
+def named(stack):
+    psql = ("exec", "-T", "db", "psql", "--username", "app", "--no-align", "--tuples-only", "--command")
+    return set(stack.compose(*psql, "SELECT file_key FROM note WHERE file_key IS NOT NULL").split())
+
+
+def assert_whole(stack, answers):
+    """Each file that was acknowledged."""
+    for note in [note for status, note in answers if status == 201]:
+        answer = stack.site.get(f"/notes/{note}/file", headers={"Range": f"bytes={SIZE - 8}-"})
+        assert (answer.status, len(answer.body)) == (206, 8), note
+
+
+def test_a_crowd_of_uploads_harms_nobody_and_none_that_was_acknowledged_is_lost(attacked):
+    with attacked.watched() as durations, ThreadPoolExecutor(CROWD) as pool:
+        answers = list(pool.map(upload, [attacked.site] * CROWD))
+    statuses = [status for status, _ in answers]
+    assert set(statuses) <= {201, 429, 503, None}
+    assert statuses.count(201) > 10
+    assert max(durations) < 3, "the application answers meanwhile"
+    until(lambda: stored(attacked) == named(attacked), within=20)
+    assert_whole(attacked, answers)
+    assert upload(attacked.site)[0] == 201, "the next one"
+
+
+def test_a_crash_amid_uploads_leaves_no_file_without_a_row_and_loses_none(attacked):
+    state = attacked.inspect("app")["State"]
+    with ThreadPoolExecutor(20) as pool:
+        under_way = [pool.submit(upload, attacked.site) for _ in range(60)]
+        until(lambda: sum(answer.done() and answer.result()[0] == 201 for answer in under_way) > 5, within=60)
+        docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
+        answers = [answer.result() for answer in under_way]
+    until(lambda: attacked.inspect("app")["State"]["StartedAt"] != state["StartedAt"], within=20)
+    attacked.await_healthy("app")
+    old = ("find", "/srv/uploads", "-name", "*.part", "-exec", "touch", "-d", "2 hours ago", "{}", "+")
+    attacked.compose("exec", "-T", "app", *old)
+    attacked.compose("exec", "-T", "worker", "celery", "--app", "app.worker", "call", "app.uploads.settle")
+    until(lambda: stored(attacked) == named(attacked), within=30)
+    assert_whole(attacked, answers)
+
+
+@pytest.fixture
+def small(attacked):
+    """Its application has 300 MB of memory."""
+    container = attacked.container("app")
+    docker("update", "--memory", "300m", "--memory-swap", "300m", container)
+    yield attacked
+    docker("update", "--memory", "768m", "--memory-swap", "1536m", container)
+
+
+def test_a_text_that_would_fill_the_memory_is_taken_all_the_same(small):
+    body, headers = form("large.txt", b"0123456789abcde\n" * (120 * 1024 * 64))
+    with small.watched() as durations:
+        answer = small.site.request("POST", "/api/notes", body=body, headers=headers)
+    assert answer.status == 201
+    assert max(durations) < 3
