@@ -18,8 +18,8 @@ from flask import Flask, current_app, request
 from flask import Request as FlaskRequest
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
-from app.disk import on_disk
 from app.log_context import user_id
+from app.loop import on_disk
 
 WAIT = 5  # seconds, for one of UPLOADS_AT_ONCE
 WAITING_USER, WAITING = 2, 10  # times UPLOADS_AT_ONCE: uploads of one user and of all, those that wait included

@@ -1,4 +1,4 @@
-"""The event loop, which all requests of a process share: what computes for long runs beside it, or is logged."""
+"""The event loop, which all requests of a process share: what takes long runs beside it, or is logged."""
 
 import logging
 import os
@@ -23,17 +23,43 @@ def beside(compute: Callable[..., Any], *arguments: Any) -> Any:
 
     It must release the GIL, as a hash written in C does. Without gevent it runs here and now.
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if not monkey or not monkey.is_module_patched("time"):
+    if not patched():
         return compute(*arguments)
     threads, places = thread_and_places()
     if not places.acquire(blocking=False):
         pause = randint(3, 10)  # noqa: S311 - so that not all of them come back at once
         raise ServiceUnavailable("Too many want this at once, please try again.", retry_after=pause)
     try:
-        return threads.spawn(politely, compute, *arguments).get()
+        return outcome(threads, politely, compute, *arguments)
     finally:
         places.release()
+
+
+def on_disk(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What `work` returns, which waits for the disk, from one of gevent's threads: it has no files of its own."""
+    if not patched():
+        return work(*arguments)
+    return outcome(sys.modules["gevent"].get_hub().threadpool, work, *arguments)
+
+
+def patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return bool(monkey and monkey.is_module_patched("time"))
+
+
+def outcome(threads: Any, work: Callable[..., Any], *arguments: Any) -> Any:
+    result, error = threads.apply(attempt, (work, *arguments))
+    if error:
+        raise error
+    return result
+
+
+def attempt(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    """gevent would print an exception before it hands it on."""
+    try:
+        return work(*arguments), None
+    except Exception as error:
+        return None, error
 
 
 @cache

@@ -22,10 +22,10 @@ from werkzeug.datastructures import FileStorage
 
 from app import incoming
 from app.config import ConfigError
-from app.disk import on_disk
 from app.errors import InvalidInput
 from app.extensions import db
 from app.incoming import Part
+from app.loop import on_disk
 
 NAME_MAX = 200
 DOUBTFUL = 3600  # seconds until a .part is none that a request still works on

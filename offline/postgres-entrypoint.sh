@@ -38,7 +38,6 @@ initialise() { # the server's options
 if [ "$1" = postgres ]; then
   export POSTGRES_USER=${POSTGRES_USER:-postgres} POSTGRES_PASSWORD=${POSTGRES_PASSWORD:-}
   export POSTGRES_DB=${POSTGRES_DB:-$POSTGRES_USER}
-  [ -z "${POSTGRES_PASSWORD_FILE:-}" ] || POSTGRES_PASSWORD=$(<"$POSTGRES_PASSWORD_FILE")
   if [ ! -s "$PGDATA/PG_VERSION" ]; then
     refuse_unsafe_start
     initialise "${@:2}"
