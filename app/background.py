@@ -1,5 +1,7 @@
 """Tasks in the app: each has its context, and the request id of whoever queued it.
 
+What takes long is queued with priority=LAST: it is begun when nothing else waits.
+
 A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
 A worker holds what is not due yet, and Redis takes a message that is held for long for lost, so no delay is longer than
 TASK_TIME_LIMIT. What has to wait longer is a row with a time, and a task of app/beat.py that looks for it.

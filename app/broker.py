@@ -18,7 +18,9 @@ from redis import Redis
 
 QUEUE = "celery"
 # What it is in Redis: a list for each priority, the first one for 0; and what workers have taken and not acknowledged.
+# A worker takes from a list when all before it are empty.
 LISTS = [QUEUE, *(f"{QUEUE}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
+LAST = PRIORITY_STEPS[-1]
 TAKEN = Channel.unacked_key
 QUEUE_GONE = OperationalError
 # Its age is the health check of the worker and of beat.
@@ -92,6 +94,13 @@ def with_password(url: str, password: str | None) -> str:
     scheme, _, rest = url.partition("://")
     user, _, host = rest.rpartition("@")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
+
+
+def queue_length(client: Redis) -> int:
+    with client.pipeline(transaction=False) as lengths:
+        for name in LISTS:
+            lengths.llen(name)
+        return sum(lengths.execute())
 
 
 def all_messages(client: Redis) -> bytes:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth.model import User
 from app.background import Task
-from app.broker import QUEUE_GONE, all_messages
+from app.broker import LAST, QUEUE_GONE, all_messages
 from app.database import transient
 from app.extensions import db
 from app.mail import send_mail
@@ -45,7 +45,8 @@ def order_report(user: User) -> Report:
 
 
 def queue_report(report_id: UUID, page: str | None = None) -> None:
-    write_report.apply_async((str(report_id), page), task_id=str(report_id))  # by which it is found in the queue
+    task_id = str(report_id)  # by which it is found in the queue
+    write_report.apply_async((task_id, page), task_id=task_id, priority=LAST)
 
 
 @shared_task(bind=True, max_retries=5)
