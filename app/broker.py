@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 from kombu.transport.redis import PRIORITY_STEPS, Channel, QoS
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 QUEUE = "celery"
 # What it is in Redis: a list for each priority, the first one for 0; and what workers have taken and not acknowledged.
@@ -75,6 +76,13 @@ class ReleasingQoS(QoS):
     One that cannot be acknowledged, because Redis is away, is delivered again after the visibility time-out. kombu
     would also go on holding it, for ever, and the worker would never take another.
     """
+
+    def append(self, message: virtual.Message, delivery_tag: str) -> None:
+        """Taken it is already. Where Redis is too full to note that, it is done all the same, and its place is free."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         try:

@@ -7,6 +7,7 @@ import pytest
 from celery import shared_task
 from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
+from redis.exceptions import OutOfMemoryError
 
 from app.background import Task
 from app.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
@@ -82,6 +83,18 @@ def test_a_message_that_cannot_be_settled_is_in_hand_no_longer(settle):
 
 def gone(*_):
     raise ConnectionError
+
+
+def test_a_message_is_worked_on_when_redis_is_too_full_to_note_that():
+    """Taken it is already: the worker would lose it, and end."""
+
+    def full(*_):
+        raise OutOfMemoryError
+
+    qos = ReleasingQoS(SimpleNamespace(conn_or_acquire=full, do_restore=False, unacked_key="", unacked_index_key=""))
+    message = SimpleNamespace(delivery_info={"exchange": "", "routing_key": ""})
+    qos.append(message, "tag")
+    assert qos._delivered == {"tag": message}
 
 
 @pytest.fixture
