@@ -1,5 +1,8 @@
 """Tasks in the app: each has its context, and the request id of whoever queued it.
 
+What takes long is queued with priority=LAST: it is begun when nothing else waits. Where MESSAGES_MAX wait already, a
+request that would queue one more gets a 503; tasks and the clock queue all the same, so that nothing is lost.
+
 A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
 A worker holds what is not due yet, and Redis takes a message that is held for long for lost, so no delay is longer than
 TASK_TIME_LIMIT. What has to wait longer is a row with a time, and a task of app/beat.py that looks for it.
@@ -12,10 +15,12 @@ import celery
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_process_init
 from celery.utils.time import get_exponential_backoff_interval
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, has_request_context
+from redis import Redis
 from werkzeug.exceptions import ServiceUnavailable
 
-from app.broker import HEARTBEAT, QUEUE_GONE, make_queue
+from app.broker import FIRST, HEARTBEAT, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue
+from app.cache import REDIS_GONE, redis_client
 from app.errors import error_response
 from app.extensions import db
 from app.log_context import log_context
@@ -34,6 +39,8 @@ class Task(celery.Task):
     def apply_async(self, *args: Any, headers: dict | None = None, **options: Any) -> Any:
         if not options.get("retries"):
             self.check_delay(**options)
+        if has_request_context() and (client := redis_client()):
+            self.check_room(client, options.get("priority") or FIRST)
         headers = {"request_id": log_context().get("request_id")} | (headers or {})
         # Celery would log the arguments, and they may be private.
         options = {"argsrepr": "...", "kwargsrepr": "..."} | options
@@ -45,6 +52,14 @@ class Task(celery.Task):
             delay = (eta - datetime.now(UTC)).total_seconds()
         if delay > limit:
             raise ValueError(f"a task can be delayed by TASK_TIME_LIMIT, {limit} s, at most: see app/background.py")
+
+    def check_room(self, client: Redis, priority: int) -> None:
+        try:
+            length = list_length(client, priority)
+        except REDIS_GONE as error:
+            raise QUEUE_GONE(str(error)) from error
+        if length >= MESSAGES_MAX:
+            raise QUEUE_GONE(f"{length:,} tasks of priority {priority} wait, the most for requests is {MESSAGES_MAX:,}")
 
     def retry(self, *args: Any, countdown: float | None = None, **options: Any) -> Any:
         """Celery would drop the task when its next try cannot be queued. Here it goes back to where it came from."""
@@ -71,7 +86,7 @@ def init_app(app: Flask) -> None:
 
 
 def queue_gone(error: Exception) -> Response:
-    current_app.logger.error("The queue is away: %s", error)
+    current_app.logger.error("Work cannot be queued: %s", error)
     return error_response(ServiceUnavailable("Work cannot be queued at the moment, please try again.", retry_after=5))
 
 

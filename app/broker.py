@@ -4,6 +4,7 @@ Imports no Flask: beat needs none.
 """
 
 import ssl
+from bisect import bisect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 from kombu.transport.redis import PRIORITY_STEPS, Channel, QoS
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 QUEUE = "celery"
 # What it is in Redis: a list for each priority, the first one for 0; and what workers have taken and not acknowledged.
+# A worker takes from a list when all before it are empty.
 LISTS = [QUEUE, *(f"{QUEUE}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
 TAKEN = Channel.unacked_key
+FIRST, LAST = PRIORITY_STEPS[0], PRIORITY_STEPS[-1]
+MESSAGES_MAX = 1_000  # in one list; beyond it requests queue no more
 QUEUE_GONE = OperationalError
 # Its age is the health check of the worker and of beat.
 HEARTBEAT = Path("/tmp/heartbeat")  # noqa: S108 - the container's own tmpfs
@@ -72,6 +77,13 @@ class ReleasingQoS(QoS):
     would also go on holding it, for ever, and the worker would never take another.
     """
 
+    def append(self, message: virtual.Message, delivery_tag: str) -> None:
+        """Taken it is already. Where Redis is too full to note that, it is done all the same, and its place is free."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
+
     def ack(self, delivery_tag: str) -> None:
         try:
             super().ack(delivery_tag)
@@ -92,6 +104,18 @@ def with_password(url: str, password: str | None) -> str:
     scheme, _, rest = url.partition("://")
     user, _, host = rest.rpartition("@")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
+
+
+def list_length(client: Redis, priority: int) -> int:
+    """How many messages wait that are as urgent."""
+    return client.llen(LISTS[bisect(PRIORITY_STEPS, priority) - 1])
+
+
+def queue_length(client: Redis) -> int:
+    with client.pipeline(transaction=False) as lengths:
+        for name in LISTS:
+            lengths.llen(name)
+        return sum(lengths.execute())
 
 
 def all_messages(client: Redis) -> bytes:

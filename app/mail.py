@@ -23,7 +23,7 @@ import click
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.time import get_exponential_backoff_interval
-from flask import Flask, current_app
+from flask import Flask, current_app, has_request_context
 from flask.cli import with_appcontext
 from sqlalchemy import DateTime, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,6 +34,8 @@ from app.database import CreatedAt
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
+
+OUTBOX_MAX = 10_000  # messages; beyond it requests cause no more
 
 # What smtplib raises for one message; the server is well.
 REFUSED = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError)
@@ -60,12 +62,20 @@ def init_app(app: Flask) -> None:
 def send_mail(to: str, subject: str, text: str) -> None:
     """Commit a message, together with whatever else is in the session, and wake the worker.
 
-    Raises ValueError when `to` is not one address or the subject has a line break.
+    Raises ValueError when `to` is not one address or the subject has a line break; QUEUE_GONE in a request, when too
+    many messages wait.
     """
     compose(to, subject, text)
+    if has_request_context() and outbox_is_full():
+        raise QUEUE_GONE(f"{OUTBOX_MAX:,} mails wait for the mail server")
     db.session.add(Mail(recipient=to, subject=subject, text=text))
     db.session.commit()
     wake_worker()
+
+
+def outbox_is_full() -> bool:
+    """A mail server that is down shall not let strangers fill the disk."""
+    return db.session.scalar(db.select(db.func.count()).select_from(Mail)) >= OUTBOX_MAX
 
 
 def wake_worker() -> None:

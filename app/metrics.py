@@ -16,12 +16,12 @@ from prometheus_flask_exporter import PrometheusMetrics
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
+from app.broker import queue_length
 from app.cache import REDIS_GONE, make_client
 from app.database import pool_limit
 from app.extensions import cache, db
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-QUEUE = "celery"  # the list in Redis that Celery's default queue is
 
 if slot := os.environ.get("GUNICORN_SLOT"):
     # Files are named after the slot of the process, not its pid: its successor goes on counting in them.
@@ -95,7 +95,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
         @wraps(view)
         def measured() -> Any:
             try:
-                length.set(client.llen(QUEUE))
+                length.set(queue_length(client))
                 lost.set(0)
             except REDIS_GONE:
                 length.set(nan)

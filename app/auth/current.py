@@ -28,7 +28,7 @@ def current_user() -> User | None:
 
 def current_sign_in() -> SignIn | None:
     if "sign_in" not in g:
-        g.sign_in = tokens.bearer("access")[0] if "Authorization" in request.headers else from_cookie()
+        g.sign_in = from_cookie() if tokens.sent_token() is None else tokens.bearer("access")[0]
         g.user = g.sign_in and g.sign_in.user
     return g.sign_in
 

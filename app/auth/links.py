@@ -12,13 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth.model import LIMITS, User, change_password, create_user, find_user
 from app.background import Task
+from app.broker import QUEUE_GONE
 from app.database import transient
 from app.extensions import cache, db
-from app.mail import send_mail
+from app.mail import outbox_is_full, send_mail
 from app.validation import read_fields
 
 SECONDS = 3600  # that one is good for
 PAUSE = 600  # seconds until an address gets another one
+FULL = "outbox is full"  # in the cache, for requests: here they ask no database
 
 TEXTS = {
     "register": "Somebody, perhaps you, asked for an account with this address. Choose its password",
@@ -33,8 +35,15 @@ def available() -> bool:
 
 def request_link(email: str, reason: str) -> None:
     """For `email` in its normal form. Raises QUEUE_GONE."""
-    if cache.add(f"link {email}", True, timeout=PAUSE) is not False:
+    if cache.get(FULL):
+        raise QUEUE_GONE("the outbox is full")
+    if cache.add(key := f"link {email}", True, timeout=PAUSE) is False:
+        return
+    try:
         mail_link.delay(email, reason, url_for("auth.reset", _external=True))
+    except QUEUE_GONE:
+        cache.delete(key)
+        raise
 
 
 @shared_task(bind=True)
@@ -42,6 +51,10 @@ def mail_link(self: Task, email: str, reason: str, page: str) -> None:
     try:
         user = find_user(email)
         if (user is None and reason == "forgot") or (user and user.disabled):
+            return
+        if outbox_is_full():
+            cache.set(FULL, True, timeout=60)
+            current_app.logger.error("A link is not mailed: too many mails wait for the mail server")
             return
         reason = "registered" if user and reason == "register" else reason
         token = signer().dumps({"user": user.id, "epoch": user.session_epoch} if user else {"email": email})

@@ -69,11 +69,16 @@ def pair(user: User, sid: str, **of_refresh_token: Any) -> dict[str, Any]:
     }
 
 
+def sent_token() -> str | None:
+    """That of this request. Other schemes than Bearer are for whoever stands in front of us, such as basic auth."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None  # in any case: RFC 9110, 11.1
+
+
 def bearer(*kinds: str) -> tuple[SignIn, dict[str, Any]]:
     """The sign-in of this request's token, and its claims."""
     try:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        claims = decode_token(token.strip() if scheme.lower() == "bearer" else "")  # in any case: RFC 9110, 11.1
+        claims = decode_token(sent_token() or "")
         sign_in = sign_in_of(claims)
     except NOT_GOOD as error:
         raise no_good(error) from None

@@ -14,15 +14,16 @@ from celery import shared_task
 from celery.signals import task_failure
 from flask import current_app, url_for
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import TooManyRequests
 
 from app.auth.model import User
 from app.background import Task
-from app.broker import QUEUE_GONE, all_messages
+from app.broker import LAST, QUEUE_GONE, all_messages
 from app.database import transient
 from app.extensions import db
 from app.mail import send_mail
 from app.notes.model import Note
-from app.reports.model import UNFINISHED, Report
+from app.reports.model import UNFINISHED, UNFINISHED_MAX, Report
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,11 @@ UNNOTICED = timedelta(minutes=1)  # within it a new report is certainly queued
 
 
 def order_report(user: User) -> Report:
-    """A new report, on its way to the worker. Raises QUEUE_GONE, and then there is none."""
+    """A new report, on its way to the worker. Raises QUEUE_GONE or TooManyRequests, and then there is none."""
+    db.session.refresh(user, with_for_update={"key_share": True})  # two orders at once are counted one after the other
+    own = db.select(db.func.count()).where(Report.user_id == user.id, Report.state.in_(UNFINISHED))
+    if db.session.scalar(own) >= UNFINISHED_MAX:
+        raise TooManyRequests(f"{UNFINISHED_MAX} of your reports are not done. Order others then.", retry_after=5)
     report = Report(user_id=user.id)
     db.session.add(report)
     db.session.commit()  # before the worker looks for it
@@ -45,7 +50,8 @@ def order_report(user: User) -> Report:
 
 
 def queue_report(report_id: UUID, page: str | None = None) -> None:
-    write_report.apply_async((str(report_id), page), task_id=str(report_id))  # by which it is found in the queue
+    task_id = str(report_id)  # by which it is found in the queue
+    write_report.apply_async((task_id, page), task_id=task_id, priority=LAST)
 
 
 @shared_task(bind=True, max_retries=5)

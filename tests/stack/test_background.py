@@ -12,6 +12,7 @@ from tests.shell import docker, run
 from tests.stack.conftest import edited
 from tests.wait import until
 
+REPORTS = r'''"$(printf "celery\006\0269")"'''  # their list in Redis, for a shell
 QUEUE_LOST = "app.reports.tasks.queue_lost"
 
 
@@ -78,7 +79,7 @@ def redis(stack, *command):
 
 def messages(stack):
     """How many are queued or in the hands of a worker."""
-    return int(redis(stack, "llen", "celery")) + int(redis(stack, "hlen", "unacked"))
+    return sum(int(redis(stack, *command)) for command in (("llen", "celery"), ("llen", REPORTS), ("hlen", "unacked")))
 
 
 def test_a_report_is_ordered_followed_and_downloaded(stack):
@@ -170,7 +171,7 @@ def test_a_worker_goes_on_after_a_job_that_ended_while_redis_was_frozen(prod):
 def test_a_job_that_was_never_queued_or_that_redis_lost_is_queued_again(prod):
     with prod.without("worker"):
         waits, lost = order(prod), order(prod)
-        redis(prod, "lpop", "celery")
+        redis(prod, "lpop", REPORTS)
         sql(prod, "UPDATE report SET created_at = created_at - interval '2 minutes' WHERE state = 'queued'")
         prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "app.worker", "call", QUEUE_LOST)
     for status in (waits, lost):
@@ -318,8 +319,18 @@ def test_what_is_queued_is_never_evicted(prod):
     """Only the cache has an expiry."""
     with prod.without("worker"):
         status = order(prod)
-        assert redis(prod, "ttl", "celery") == "-1"
+        assert redis(prod, "ttl", REPORTS) == "-1"
     await_done(prod, status)
+
+
+def test_a_mail_does_not_wait_behind_reports(prod):
+    with prod.without("worker"):
+        statuses = [order(prod) for _ in range(3)]
+        prod.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
+    until(lambda: sql(prod, "SELECT count(*) FROM mail WHERE recipient = 'you@example.com'") == "0", within=30)
+    assert prod.site.get(statuses[-1]).json["state"] == "queued"
+    for status in statuses:
+        await_done(prod, status)
 
 
 def test_a_second_worker_shares_the_work(prod):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.shell import docker
+from tests.stack.test_background import REPORTS
 from tests.wait import until
 
 PROCESSES = 3
@@ -153,9 +154,10 @@ def test_the_queue_is_shown_as_long_as_it_is(prod, probe):
     with prod.without("worker"):
         try:
             redis(prod, "redis-cli rpush celery one two three")
-            assert scrape(probe)["celery_queue_length"] == 3
+            redis(prod, f"redis-cli rpush {REPORTS} four")
+            assert scrape(probe)["celery_queue_length"] == 4
         finally:
-            redis(prod, "redis-cli del celery")
+            redis(prod, f"redis-cli del celery {REPORTS}")
         assert scrape(probe)["celery_queue_length"] == 0
 
 

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 
 from app.auth import address, links, passwords
 from app.auth.model import User, create_user
+from app.broker import QUEUE_GONE
 from app.extensions import db
+from app.mail import Mail
 from tests.smtp import mail_server
 from tests.unit.conftest import USER, queries, sign_up
 from tests.unit.unicode import TEXTS
@@ -310,6 +312,31 @@ def test_where_no_mail_is_sent_the_page_says_who_helps(client):
 def test_a_queue_that_is_away_is_told(make_app):
     client = make_app(MAIL_SERVER="localhost", REDIS_URL="redis://127.0.0.1:1").test_client()
     assert client.post("/forgot", data={"email": USER["email"]}).status_code == 503
+
+
+def test_a_link_that_could_not_be_queued_can_be_asked_for_again(make_app, monkeypatch):
+    def gone(*_):
+        raise QUEUE_GONE
+
+    with by_mail(make_app) as (app, mailbox):
+        account(app)
+        client = app.test_client()
+        with monkeypatch.context() as while_it_is_away:
+            while_it_is_away.setattr(links.mail_link, "delay", gone)
+            assert client.post("/forgot", data={"email": USER["email"]}).status_code == 503
+        assert client.post("/forgot", data={"email": USER["email"]}).status_code == 303
+        assert len(mailbox.messages) == 1
+
+
+def test_strangers_cannot_fill_the_outbox_while_the_mail_server_is_down(make_app, monkeypatch):
+    monkeypatch.setattr("app.mail.OUTBOX_MAX", 3)
+    app = make_app(MAIL_SERVER="localhost", MAIL_PORT="1")
+    statuses = [
+        app.test_client().post("/register", data={"email": f"{number}@example.test"}).status_code for number in range(6)
+    ]
+    assert statuses == [303, 303, 303, 303, 503, 503], "the first one that is too many is found by the worker"
+    with app.app_context():
+        assert len(db.session.scalars(db.select(Mail)).all()) == 3
 
 
 @pytest.fixture

@@ -215,6 +215,14 @@ def test_what_is_no_token_is_refused_and_no_error(user, sent):
     assert user.get("/api/whoami", headers={"Authorization": sent}).status_code == 401
 
 
+def test_what_basic_auth_in_front_has_asked_for_is_no_token(app, user):
+    """A browser sends it with each request."""
+    for sent in ("Basic dGVhbTpwdw==", "basic", "Digest username=team", ""):
+        header = {"Authorization": sent}
+        assert user.get("/api/whoami", headers=header).json["email"] == USER["email"], sent
+        assert app.test_client().get("/api/whoami", headers=header).status_code == 401
+
+
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_token_that_nests_too_deeply_is_refused_and_no_error(client, tokens, part):
     parts = tokens["access_token"].split(".")

@@ -7,9 +7,12 @@ import pytest
 from celery import shared_task
 from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
+from redis.exceptions import OutOfMemoryError
 
 from app.background import Task
-from app.broker import ReleasingQoS
+from app.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
+from app.extensions import db
+from app.reports.model import Report
 
 
 @shared_task
@@ -80,3 +83,52 @@ def test_a_message_that_cannot_be_settled_is_in_hand_no_longer(settle):
 
 def gone(*_):
     raise ConnectionError
+
+
+def test_a_message_is_worked_on_when_redis_is_too_full_to_note_that():
+    """Taken it is already: the worker would lose it, and end."""
+
+    def full(*_):
+        raise OutOfMemoryError
+
+    qos = ReleasingQoS(SimpleNamespace(conn_or_acquire=full, do_restore=False, unacked_key="", unacked_index_key=""))
+    message = SimpleNamespace(delivery_info={"exchange": "", "routing_key": ""})
+    qos.append(message, "tag")
+    assert qos._delivered == {"tag": message}
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """The ids of tasks that are on their way to Redis; as many wait as the test puts into the lists."""
+    ids, lists = [], dict.fromkeys(LISTS, 0)
+    monkeypatch.setattr("app.background.redis_client", lambda: SimpleNamespace(llen=lists.get))
+    monkeypatch.setattr(Task.__base__, "apply_async", lambda task, *_, **options: ids.append(task.name))
+    return SimpleNamespace(ids=ids, lists=lists)
+
+
+def test_a_request_queues_no_more_than_redis_can_hold_and_others_do(app, published):
+    published.lists[LISTS[0]] = MESSAGES_MAX - 1
+    with app.test_request_context():
+        job.delay()
+        published.lists[LISTS[0]] = MESSAGES_MAX
+        with pytest.raises(OperationalError, match="1,000 tasks"):
+            job.delay()
+        job.apply_async(priority=LAST)  # these are fewer
+        published.lists[LISTS[-1]] = MESSAGES_MAX
+        with pytest.raises(OperationalError, match="1,000 tasks"):
+            job.apply_async(priority=LAST)
+    with app.app_context():  # of a task, or of the command line
+        job.delay()
+    assert published.ids == [job.name] * 3
+
+
+def test_a_report_that_is_one_too_many_for_the_queue_is_a_503_and_leaves_no_row(app, user, published):
+    published.lists[LISTS[-1]] = MESSAGES_MAX
+    answer = user.post("/api/reports")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "cannot be queued" in answer.json["error"]["message"]
+    assert "cannot be queued" in user.post("/reports").text
+    published.lists[LISTS[-1]] -= 1
+    assert user.post("/api/reports").status_code == 202
+    with app.app_context():
+        assert len(db.session.scalars(db.select(Report)).all()) == 1

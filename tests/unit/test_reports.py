@@ -207,6 +207,29 @@ def test_a_report_is_its_owners_only(app, client):
     assert "/download" not in other.get("/reports").text
 
 
+def test_a_user_has_a_few_reports_under_way_and_the_next_one_is_refused(app, client):
+    other = sign_up(app.test_client(), email="other@example.test")
+    with app.app_context():
+        db.session.add_all(Report(user_id=1, state=state) for state in ("queued", "running", "queued", "queued"))
+        db.session.add_all(Report(user_id=1, state=state) for state in ("done", "failed"))
+        db.session.commit()
+        order(client)  # is done at once, here
+        db.session.add(Report(user_id=1))
+        db.session.commit()
+    refused = client.post("/api/reports")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+    assert "5 of your reports are not done" in refused.json["error"]["message"]
+    page = client.post("/reports")
+    assert (page.status_code, page.headers["Retry-After"]) == (429, "5")
+    assert "5 of your reports are not done" in page.text
+    order(other)
+    with app.app_context():
+        assert len(db.session.scalars(db.select(Report).filter_by(user_id=1)).all()) == 8
+        db.session.scalars(db.select(Report).filter_by(state="running")).one().finish("done")
+        db.session.commit()
+    order(client)
+
+
 def test_a_stranger_orders_nothing(app):
     stranger = app.test_client()
     assert stranger.post("/api/reports").status_code == 401
