@@ -13,7 +13,7 @@ from app.database import CreatedAt
 from app.extensions import db
 
 UNFINISHED = ("queued", "running")  # in the end it is done or failed
-UNFINISHED_MAX = 5  # of one user
+UNFINISHED_MAX, KEPT_MAX = 5, 100  # of one user
 
 
 class Report(db.Model):

@@ -23,7 +23,7 @@ from app.database import transient
 from app.extensions import db
 from app.mail import send_mail
 from app.notes.model import Note
-from app.reports.model import UNFINISHED, UNFINISHED_MAX, Report
+from app.reports.model import KEPT_MAX, UNFINISHED, UNFINISHED_MAX, Report
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,12 @@ UNNOTICED = timedelta(minutes=1)  # within it a new report is certainly queued
 def order_report(user: User) -> Report:
     """A new report, on its way to the worker. Raises QUEUE_GONE or TooManyRequests, and then there is none."""
     db.session.refresh(user, with_for_update={"key_share": True})  # two orders at once are counted one after the other
-    own = db.select(db.func.count()).where(Report.user_id == user.id, Report.state.in_(UNFINISHED))
-    if db.session.scalar(own) >= UNFINISHED_MAX:
-        raise TooManyRequests(f"{UNFINISHED_MAX} of your reports are not done. Order others then.", retry_after=5)
+    own = Report.user_id == user.id
+    unfinished = db.select(db.func.count()).where(own, Report.state.in_(UNFINISHED))
+    if db.session.scalar(unfinished) >= UNFINISHED_MAX:
+        raise TooManyRequests(f"{UNFINISHED_MAX} of your reports are not done yet. Wait for one.", retry_after=5)
+    kept = db.select(Report.id).where(own).order_by(Report.created_at.desc()).limit(KEPT_MAX - 1)
+    db.session.execute(db.delete(Report).where(own, Report.state.not_in(UNFINISHED), Report.id.not_in(kept)))
     report = Report(user_id=user.id)
     db.session.add(report)
     db.session.commit()  # before the worker looks for it

@@ -2,6 +2,7 @@ import csv
 import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -228,6 +229,22 @@ def test_a_user_has_a_few_reports_under_way_and_the_next_one_is_refused(app, cli
         db.session.scalars(db.select(Report).filter_by(state="running")).one().finish("done")
         db.session.commit()
     order(client)
+
+
+def test_a_user_keeps_the_latest_hundred_reports(app, client):
+    other = sign_up(app.test_client(), email="other@example.test")
+    order(other)
+    with app.app_context():
+        oldest = datetime(2020, 1, 1, tzinfo=UTC)
+        old = [Report(user_id=1, state="done", created_at=oldest + timedelta(days=day)) for day in range(110)]
+        db.session.add_all([*old, Report(user_id=1, created_at=oldest)])
+        db.session.commit()
+        kept = {report.id for report in old[11:]}
+    newest = UUID(order(client).json["id"])
+    with app.app_context():
+        found = db.session.scalars(db.select(Report.id).filter_by(user_id=1, state="done")).all()
+        assert set(found) == kept | {newest}
+        assert db.session.scalar(db.select(db.func.count()).select_from(Report)) == 100 + 2
 
 
 def test_a_stranger_orders_nothing(app):
