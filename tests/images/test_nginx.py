@@ -49,6 +49,11 @@ def test_the_modules_of_our_configuration_are_built_in():
     assert {option.removeprefix("--with-").removesuffix("_module") for option in options} >= MODULES
 
 
+def test_stream_is_there_built_in_or_as_a_module_that_a_line_of_ours_loads():
+    lines = "include /usr/share/nginx/modules-available/*.conf; events {} stream { server { listen 1; pass unix:/x; } }"
+    shell("nginx", f"echo '{lines}' >/tmp/nginx.conf && nginx -t -q -c /tmp/nginx.conf")
+
+
 def test_tls_offers_the_post_quantum_key_exchange():
     assert "X25519MLKEM768" in shell("nginx", "openssl list -tls-groups -tls1_3")
 
