@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.shell import docker
+
 
 def test_a_whole_stack_is_healthy(stack):
     answer = stack.site.get("/health")
@@ -79,6 +81,15 @@ def test_a_restart_of_the_database_costs_no_request_after_it(stack):
     stack.await_healthy("db")
     statuses = [stack.site.post_json("/api/notes", {"title": "after a restart"}).status for _ in range(10)]
     assert statuses == [201] * 10
+
+
+@pytest.mark.parametrize("service", ["nginx", "app"])
+def test_a_health_check_asks_no_proxy(prod, service):
+    """Docker puts the proxy of its client's configuration into each container."""
+    test = prod.inspect(service)["Config"]["Healthcheck"]["Test"]
+    command = ["sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:]
+    proxies = [f"--env={name}_proxy=http://127.0.0.1:9" for name in ("http", "HTTP", "https", "HTTPS", "all")]
+    docker("exec", *proxies, prod.container(service), *command)
 
 
 @pytest.mark.parametrize("service", ["nginx", "app", "worker", "beat", "db", "redis", "certbot"])
