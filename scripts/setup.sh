@@ -63,6 +63,13 @@ package() { # part, distribution
   esac
 }
 
+# Docker's proxy for published ports lost its IPv4 listener after some thousand connections, and nothing noticed. Without
+# it the kernel does the same.
+disable_userland_proxy() {
+  [ -e /etc/docker/daemon.json ] ||
+    echo '{"userland-proxy": false}' | root install -D -m 644 /dev/stdin /etc/docker/daemon.json
+}
+
 install_docker() { # parts...
   local packages=() part id='' version='' reply log
   # While Docker Desktop is stopped, WSL looks like a machine without Docker. A second engine is nobody's wish.
@@ -86,6 +93,7 @@ install_docker() { # parts...
   {
     root apt-get update -q
     if [ "$id$version" = debian12 ]; then use_docker_of_debian_13 && root apt-get update -q; fi
+    if [[ " $* " = *" engine "* ]]; then disable_userland_proxy; fi
     root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}" iptables
   } >"$log" 2>&1 || fail "apt-get could not install Docker; log: $log" "$(tail -n5 "$log")"
   rm "$log"

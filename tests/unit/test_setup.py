@@ -3,6 +3,7 @@
 The script is the real one; what it asks the machine is answered by stubs in front of PATH.
 """
 
+import json
 import os
 import pty
 import shutil
@@ -246,6 +247,19 @@ def test_wsl_without_docker_is_told_of_docker_desktop_and_gets_no_engine_of_its_
     assert "Start Docker Desktop" in result.stderr
     assert "WSL integration" in result.stderr
     assert not (machine.checkout / "installed").exists()
+
+
+@pytest.mark.parametrize(("lacks", "written"), [("version", True), ("compose", False)])
+def test_an_engine_that_setup_installs_has_no_userland_proxy_and_one_that_was_there_is_left_alone(
+    machine, lacks, written
+):
+    docker = f'[ "$1" != {lacks} ] || [ -e installed ] || exit 1\n{READY}'
+    apt = {"apt-get": "touch installed", "dpkg": "exit 1", "id": "echo 0"}
+    result = machine(docker=docker, install='[ "$5" = /etc/docker/daemon.json ] && cat >daemon.json', **apt)
+    assert "installed" in result.stdout, result.stderr
+    settings = machine.checkout / "daemon.json"
+    assert settings.exists() == written
+    assert not written or json.loads(settings.read_text()) == {"userland-proxy": False}
 
 
 def test_selinux_lets_containers_read_what_is_mounted_from_the_checkout(machine):
