@@ -27,6 +27,7 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
         sentry,
         static_files,
         status,
+        streams,
         uploads,
         validation,
     )
@@ -44,6 +45,7 @@ def create_app(settings: config.BaseConfig | None = None) -> Flask:
     csrf.init_app(app)
     cors.init_app(app)
     static_files.init_app(app)
+    streams.init_app(app)
     database.init_app(app)
     cache.init_app(app)
     uploads.init_app(app)

@@ -14,7 +14,9 @@ def init_app(app: Flask) -> None:
 
 def refuse_cross_site_writes() -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if request.method in ("GET", "HEAD", "OPTIONS") or site in ("same-origin", "none"):
+    # A WebSocket begins with a GET, which browsers send from anywhere, with cookies.
+    websocket = request.headers.get("Upgrade", "").lower() == "websocket"
+    if (request.method in ("GET", "HEAD", "OPTIONS") and not websocket) or site in ("same-origin", "none"):
         return
     if origin in current_app.config["CORS_ORIGINS"] and request.path.startswith("/api/") and not request.cookies:
         return

@@ -5,13 +5,15 @@ import importlib.util
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 from itertools import count
 from math import ceil
 from pathlib import Path
+from socket import SHUT_RD
 
+from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http.unreader import SocketUnreader
-from gunicorn.util import make_fail_app
 from gunicorn.workers.ggevent import GeventWorker
 
 
@@ -24,6 +26,8 @@ def load(name):
 
 
 app_config, app_log = load("config"), load("log")
+
+GOING_AWAY = b"\x88\x02\x03\xe9"  # a WebSocket's closing frame (RFC 6455, 5.5.1) with its code, 1001
 
 
 class Server:
@@ -57,7 +61,33 @@ class CommonLogger(Logger):
         self.error_log.propagate = True
 
 
-class ReloadingWorker(GeventWorker):
+class Worker(GeventWorker):
+    """Closes its WebSockets when it stops: their clients come back to its successor, and no stop waits for them."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.websockets = set()
+
+    def handle_request(self, listener_name, req, sock, addr):
+        if ("UPGRADE", "websocket") not in req.headers:
+            return super().handle_request(listener_name, req, sock, addr)
+        self.websockets.add(sock)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            self.websockets.discard(sock)
+
+    def notify(self):  # each second, while it serves and while it drains
+        super().notify()
+        while not self.alive and self.websockets:
+            # By a copy: on the one that a greenlet waits for, gevent would raise an error there.
+            with suppress(OSError), self.websockets.pop().dup() as sock:
+                sock.settimeout(0)
+                sock.shutdown(SHUT_RD)
+                sock.send(GOING_AWAY)
+
+
+class ReloadingWorker(Worker):
     """Development: an edit that fails at import is shown and watched, as gunicorn does with one that does not parse."""
 
     def load_wsgi(self):
@@ -67,7 +97,7 @@ class ReloadingWorker(GeventWorker):
             self.log.exception("The app does not start")
             for frame in traceback.extract_tb(error.__traceback__):
                 self.reloader.add_extra_file(frame.filename)
-            self.wsgi = make_fail_app(traceback.format_exc())
+            self.wsgi = util.make_fail_app(traceback.format_exc())
 
 
 server = Server()
@@ -82,7 +112,7 @@ if unreadable:
 app_log.configure(app_settings)
 
 bind = server.GUNICORN_BIND
-worker_class = ReloadingWorker if server.GUNICORN_RELOAD else "gevent"
+worker_class = ReloadingWorker if server.GUNICORN_RELOAD else Worker
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
 worker_connections = server.GUNICORN_WORKER_CONNECTIONS or 1000
 reload = server.GUNICORN_RELOAD

@@ -1,9 +1,10 @@
 """An application for the tests only, run with the product's image and gunicorn settings: it waits, and it tells."""
 
+import base64
+import hashlib
 import time
-from hashlib import sha256
 
-from flask import jsonify, request
+from flask import Response, jsonify, request
 from sqlalchemy import text
 
 from app import create_app
@@ -50,7 +51,7 @@ def echo():
         return None
     request.max_content_length = None
     seen = {"address": request.environ["RAW_URI"], "path": request.path, "host": request.host, "method": request.method}
-    response = jsonify(seen | {"body": sha256(request.get_data()).hexdigest()})
+    response = jsonify(seen | {"body": hashlib.sha256(request.get_data()).hexdigest()})
     response.add_etag()
     return response.make_conditional(request, accept_ranges=True, complete_length=response.content_length)
 
@@ -65,3 +66,49 @@ def boom():
     """An exception with all in its text that must not be seen."""
     sent = [request.url, request.form, request.get_data(), dict(request.headers)]
     raise RuntimeError(f"boom {db.engine.url.render_as_string(hide_password=False)} {sent}")
+
+
+@app.get("/large-headers")
+def large_headers():
+    """A session as large as Flask makes one, and further cookies."""
+    size = request.args.get("bytes", type=int) - 4096
+    return "large", [("Set-Cookie", f"session={'s' * 4085}"), *(("X-More", "m" * 1000) for _ in range(size // 1000))]
+
+
+@app.get("/events")
+def events():
+    """Server-sent events, or parts of another stream."""
+
+    def told(events):
+        for number in range(events):
+            yield f"data: {number}\n\n"
+            time.sleep(1)
+
+    kind = request.args.get("type", "text/event-stream")
+    answer = Response(told(request.args.get("events", type=int)), mimetype=kind)
+    if "buffering" in request.args:
+        answer.headers["X-Accel-Buffering"] = request.args["buffering"]
+    return answer
+
+
+class Taken(Response):
+    """What Flask-Sock does, too: gunicorn leaves a connection alone whose response ends like this."""
+
+    def __call__(self, *_):
+        raise StopIteration
+
+
+@app.get("/websocket", websocket=True)
+def websocket():
+    """Sends each message back, until its client or somebody else closes."""
+    connection = request.environ["gunicorn.socket"]
+    key = f"{request.headers['Sec-WebSocket-Key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()
+    accepted = base64.b64encode(hashlib.sha1(key, usedforsecurity=False).digest()).decode()
+    head = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    connection.sendall("\r\n".join((*head, f"Sec-WebSocket-Accept: {accepted}", "", "")).encode())
+    frames = connection.makefile("rb")
+    while (start := frames.read(2)) and start[0] == 0x81:  # a text of up to 125 bytes, masked
+        mask, text = frames.read(4), frames.read(start[1] & 0x7F)
+        text = bytes(byte ^ mask[place % 4] for place, byte in enumerate(text))
+        connection.sendall(bytes((0x81, len(text))) + text)
+    return Taken()

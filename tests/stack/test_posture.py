@@ -97,10 +97,10 @@ def test_it_restarts_and_stops_in_order(pair):
 
 def test_containers_have_longer_to_stop_than_their_drain_takes(stack):
     graceful = int(re.search(r"^graceful_timeout = (\d+)", Path("app/gunicorn.conf.py").read_text(), re.MULTILINE)[1])
-    read = int(re.search(r"proxy_read_timeout (\d+)s", Path("nginx/site/proxy.conf").read_text())[1])
+    drain = int(re.search(r"worker_shutdown_timeout (\d+)s", Path("nginx/nginx.conf").read_text())[1])
     assert stack.inspect("app")["Config"]["StopTimeout"] > graceful
     assert stack.inspect("worker")["Config"]["StopTimeout"] > BaseConfig.TASK_TIME_LIMIT
-    assert stack.inspect("nginx")["Config"]["StopTimeout"] > read
+    assert stack.inspect("nginx")["Config"]["StopTimeout"] > drain > graceful
 
 
 def test_every_process_in_it_has_its_uid_and_no_capability(pair):
