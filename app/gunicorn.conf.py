@@ -61,6 +61,16 @@ class CommonLogger(Logger):
         self.error_log.propagate = True
 
 
+def refuse(client, status, reason, _):
+    """gunicorn's own answer to what it cannot read or serve. nginx puts its page there (nginx/site/errors.conf)."""
+    page = "/refused/400" if status < 500 else "/refused/500"
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: 0\r\nX-Accel-Redirect: {page}\r\n\r\n"
+    util.write_nonblock(client, head.encode())
+
+
+util.write_error = refuse
+
+
 class Worker(GeventWorker):
     """Closes its WebSockets when it stops: their clients come back to its successor, and no stop waits for them."""
 
@@ -117,6 +127,11 @@ workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus
 worker_connections = server.GUNICORN_WORKER_CONNECTIONS or 1000
 reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
+
+# nginx is the one that limits them, with a page that says so (nginx/http/request-size.conf.template).
+limit_request_line = 0
+limit_request_fields = 32_768
+limit_request_field_size = 1 << 20
 
 # Longer than nginx keeps an idle connection (nginx/http/upstream.conf): or it would send a request into one that is
 # just closing. Forwarding headers are app/proxy.py's. In development none is kept: a process with former code would

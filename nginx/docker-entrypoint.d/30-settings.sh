@@ -1,7 +1,8 @@
 #!/bin/sh
-# Refuses settings that cannot work, and writes what of http/ has settings in it.
+# Refuses settings that cannot work, and writes what of http/ and stream/ has settings in it.
 set -eu
 fail() { echo "nginx cannot start: $*" >&2; exit 1; }
+matches() { echo "$2" | grep -Eqx "$1"; }
 
 case $TLS in on | off) ;; *) fail "TLS is on, or off for a site behind a proxy that has the certificate" ;; esac
 [ "$TLS" = on ] || [ -n "$TRUSTED_PROXIES" ] ||
@@ -12,20 +13,25 @@ esac
 case $HSTS in *[!A-Za-z0-9=\;\ -]*) fail "HSTS is a value such as max-age=63072000; includeSubDomains" ;; esac
 case $CSP in *[!A-Za-z0-9\'\ \;:/.*=+_-]*) fail "CSP is a Content-Security-Policy such as default-src 'self'; img-src https:" ;; esac
 rate() { # name value
-  echo "$2" | grep -Eqx '[1-9][0-9]*r/[sm]' || fail "$1 is a number of requests a second or a minute, such as 20r/s or 10r/m"
+  matches '[1-9][0-9]*r/[sm]' "$2" || fail "$1 is a number of requests a second or a minute, such as 20r/s or 10r/m"
 }
 rate RATE_LIMIT "$RATE_LIMIT"
 rate LOGIN_RATE_LIMIT "$LOGIN_RATE_LIMIT"
-
-# shellcheck disable=SC2016 # envsubst wants the names
-for name in headers rate-limits; do
-  envsubst '$CSP $RATE_LIMIT $LOGIN_RATE_LIMIT' <"/etc/nginx/http/$name.conf.template" >"/run/nginx/$name.conf"
+matches '[1-9][0-9]{0,3}' "$CONNECTION_LIMIT" || fail "CONNECTION_LIMIT is a number such as 256, at most 9999"
+networks=$(echo "$TRUSTED_PROXIES" | tr , ' ')
+for network in $networks; do
+  matches '([0-9]+\.){3}[0-9]+(/[0-9]+)?|[0-9a-f:]*:[0-9a-f:.]*(/[0-9]+)?' "$network" ||
+    fail "TRUSTED_PROXIES are networks such as 10.0.0.0/8, with commas between; \"$network\" is none"
 done
 
-networks=$(echo "$TRUSTED_PROXIES" | tr , ' ')
-{
-  for network in $networks; do echo "set_real_ip_from $network;"; done
-  echo "geo \$realip_remote_addr \$by_proxy {"
-  for network in $networks; do echo "$network 1;"; done
-  echo "default 0; }"
-} >/run/nginx/trusted-proxies.conf
+cd /etc/nginx
+for template in http/*.template stream/*.template; do
+  name=$(basename "$template" .template)
+  # shellcheck disable=SC2016 # envsubst wants the names
+  envsubst '$CSP $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE' <"$template" >"/run/nginx/$name"
+done
+for network in $networks; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
+for network in $networks; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf
+
+# A kernel without IPv6 cannot listen to it.
+[ -e /proc/net/if_inet6 ] || sed -i '/listen \[::\]/d' /run/nginx/*.conf

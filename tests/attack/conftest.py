@@ -1,21 +1,27 @@
 """A production stack of its own, that is attacked: what happens to its containers, and whether it answers meanwhile."""
 
+import json
+import re
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from tests.shell import docker, run
-from tests.stack.conftest import Stack, production
+from tests.stack.conftest import DOMAIN, Stack, production
 from tests.stack.site import Site
+from tests.wait import until
+
+KILLED = {"nginx": "exited on signal", "app": "SIGKILL"}  # what a master says of its process
 
 
 class Attacked(Stack):
     @contextmanager
     def watched(self):
-        """Fails when a container starts anew meanwhile, or needs more than 90 % of its memory.
+        """Fails when a container or a process starts anew meanwhile, or needs more than 90 % of its memory.
 
         Yields a list of the seconds that the application took for GET /health/live, asked without nginx.
         """
@@ -30,9 +36,11 @@ class Attacked(Stack):
                     application.get("/health/live")
                 durations.append(time.monotonic() - started)
 
+        mine = f"label=com.docker.compose.project={self.project}"
+
         def measure():
             while not stop.is_set():
-                names = docker("ps", "--format", "{{.Names}}", "--filter", f"name={self.project}").split()
+                names = docker("ps", "--format", "{{.Names}}", "--filter", mine).split()
                 for line in docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemPerc}}", *names).splitlines():
                     name, percent = line.split()
                     memory[name] = max(memory.get(name, 0), float(percent.rstrip("%")))
@@ -53,7 +61,42 @@ class Attacked(Stack):
 
     def starts(self):
         states = {service: self.inspect(service)["State"] for service in self.services()}
-        return {service: (state["StartedAt"], state["OOMKilled"]) for service, state in states.items()}
+        killed = {service: len(re.findall(words, self.logs(service))) for service, words in KILLED.items()}
+        return {service: (state["StartedAt"], state["OOMKilled"]) for service, state in states.items()}, killed
+
+    def connections(self):
+        """How many nginx has at 8443, by TCP."""
+        tables = self.compose("exec", "-T", "nginx", "cat", "/proc/net/tcp", "/proc/net/tcp6")
+        return len(re.findall(f":{8443:04X} [0-9A-F]*:[0-9A-F]* 01 ", tables))
+
+    @contextmanager
+    def visitor(self):
+        """Somebody with an address of his own (visitor.py): is served throughout, and about as fast as before."""
+        image = docker("inspect", "--format", "{{.Image}}", socket.gethostname())
+        name, script = f"{self.project}-visitor", Path("tests/attack/visitor.py").read_text()
+        start = ("run", "--detach", "--name", name, "--network", f"{self.project}_edge", image, "python", "-c", script)
+        docker(*start, self.site.address, DOMAIN)
+        try:
+            until(lambda: docker("logs", name).count("\n") > 60, within=60)
+            begun = time.monotonic()
+            yield
+            docker("stop", "--time", "5", name)
+            visits = [json.loads(line) for line in docker("logs", name).splitlines()]
+        finally:
+            docker("rm", "--force", name)
+        calm = p99([visit for visit in visits if visit["at"] < begun])
+        meanwhile = p99([visit for visit in visits if visit["at"] > begun])
+        assert {visit["status"] for visit in visits} == {200}
+        # The latter on a machine that is busy anyway.
+        assert min(meanwhile) < max(0.1, 3 * min(calm)), (calm, meanwhile)
+
+
+def p99(visits):
+    """Of every two seconds, in seconds."""
+    windows = {}
+    for visit in visits:
+        windows.setdefault(visit["at"] // 2, []).append(visit["took"])
+    return [round(sorted(times)[int(len(times) * 0.99)], 3) for times in windows.values()]
 
 
 @pytest.fixture(scope="session")

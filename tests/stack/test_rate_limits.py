@@ -1,10 +1,12 @@
 """How often one address may ask, and what it is told when that was too often."""
 
+import http.client
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.stack.conftest import DOMAIN
 from tests.wait import until
 
 PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
@@ -72,6 +74,66 @@ def test_who_guesses_passwords_is_stopped_early_whichever_door_he_tries(prod):
         # Nothing else is counted with them.
         assert 429 not in statuses(prod.site, LOGIN_BURST, "/login")
         assert 429 not in statuses(prod.site, LOGIN_BURST, "/api/notes", "POST")
+
+
+def closed(connection):
+    connection.settimeout(2)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_one_address_holds_so_many_connections_and_no_more(prod):
+    """Before it has asked for anything, too; they are free again when it closes them."""
+    with limits(prod, CONNECTION_LIMIT="3"), ExitStack() as stack:
+        held = [stack.enter_context(prod.http.connect()) for _ in range(4)]
+        until(lambda: [closed(connection) for connection in held].count(True) == 1, within=10)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            prod.site.get("/")
+        prod.compose("exec", "-T", "nginx", "curl", "--fail", "--silent", "http://127.0.0.1:8080/health/live")
+        stack.close()
+        until(lambda: prod.site.get("/").status == 200, within=10)
+
+
+def test_the_connections_of_a_trusted_proxy_are_its_clients_whose_requests_are_counted(prod):
+    """And a request is counted until its answer has been taken: these never end."""
+
+    def start(client):
+        connection = stack.enter_context(prod.site.connect())
+        head = f"Host: {DOMAIN}\r\nX-Forwarded-For: {client}\r\nContent-Length: 9"
+        connection.sendall(f"POST /api/notes HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        return connection
+
+    networks = "172.16.0.0/12,192.168.0.0/16,10.0.0.0/8"
+    with limits(prod, CONNECTION_LIMIT="3", TRUSTED_PROXIES=networks), ExitStack() as stack:
+        waiting = [start("203.0.113.1") for _ in range(3)]
+        assert not any(closed(connection) for connection in waiting)
+        assert start("203.0.113.1").recv(100).startswith(b"HTTP/1.1 429 ")
+        assert prod.site.get("/", headers={"X-Forwarded-For": "203.0.113.2"}).status == 200
+
+
+@pytest.mark.parametrize("size", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_so_many_bodies_may_be_large_at_once_and_small_ones_pass_beside_them(prod, size):
+    """They wait in files on nginx's volume. One that does not say how large it will be counts as large."""
+
+    def start():
+        connection = stack.enter_context(prod.site.connect())
+        connection.sendall(f"POST /api/notes HTTP/1.1\r\nHost: {DOMAIN}\r\n{size}\r\n\r\n".encode())
+        return connection
+
+    def refused():
+        connection = start()
+        connection.settimeout(2)
+        return connection.recv(100).startswith(b"HTTP/1.1 429 ")
+
+    with ExitStack() as stack:
+        waiting = [start() for _ in range(64)]
+        until(refused, within=10)
+        assert not closed(waiting[0])
+        assert prod.site.post_json("/api/notes", {"title": "small"}).status == 201
 
 
 @pytest.mark.parametrize("trusted", ["172.16.0.0/12,192.168.0.0/16,10.0.0.0/8", ""])

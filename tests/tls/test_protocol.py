@@ -92,6 +92,26 @@ def test_a_staging_certificate_locks_nobody_out_and_the_value_of_hsts_is_yours(t
     until(lambda: curl(tls, "h2", DOMAIN, "/", HSTS) == "max-age=63072000", within=20)
 
 
+REFUSED = {  # by what is wrong: the path, what curl says beside it, the status over HTTP/1.1, over 2 and 3
+    "a method of one letter": ("/api/notes", ("--request", "A"), "400", "400"),
+    "101 headers": ("/api/notes", tuple(f"--header=X-{number}: x" for number in range(101)), "431", "431"),
+    "a body over the limit": ("/api/notes", ("--data-binary", "@/dev/stdin"), "413", "413"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("protocol", ["https", "h2", "h3"])
+def test_each_version_refuses_with_our_page_or_json_and_the_id_of_the_request(tls, first, protocol, what):
+    path, options, over_1, over_others = REFUSED[what]
+    told = ("--write-out", "%{stderr}%{http_code} %header{x-request-id}")
+    asked = command(tls, protocol, *told, *options, f"{HERE}{path}")
+    result = run(*asked, check=False, stdin="x" * 11 * 1024 * 1024)
+    status, request_id = result.stderr.split()
+    assert status == (over_1 if protocol == "https" else over_others)
+    assert request_id in result.stdout
+    assert f'"status":{status}' in result.stdout or "Back to the start" in result.stdout
+
+
 # What testssl.sh finds at all, by its own name for it, and why it stays.
 ACCEPTED = {
     "cert_revocation": "Pebble's certificates name no list of revoked ones; Let's Encrypt's do",
