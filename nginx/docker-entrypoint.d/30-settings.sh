@@ -7,9 +7,17 @@ matches() { echo "$2" | grep -Eqx "$1"; }
 case $TLS in on | off) ;; *) fail "TLS is on, or off for a site behind a proxy that has the certificate" ;; esac
 [ "$TLS" = on ] || [ -n "$TRUSTED_PROXIES" ] ||
   fail "TLS=off needs TRUSTED_PROXIES, the networks of the proxy in front, such as 10.0.0.0/8"
-case "$DOMAIN $DOMAIN_ALIASES" in *[!a-z0-9.*\ -]*)
-  fail "DOMAIN and DOMAIN_ALIASES are names such as example.com: lower case, no scheme, no slash, no port" ;;
-esac
+# curl says what it would ask for: nginx's image has no other program that knows punycode.
+punycode() { LC_ALL=C.UTF-8 curl -sS --resolve '*:1:127.0.0.1' "http://$1:1" 2>&1 | grep -o '[a-z0-9.-]*xn--[a-z0-9.-]*'; }
+set -f # *.example.com is no pattern of files
+for name in $DOMAIN $DOMAIN_ALIASES; do
+  case $name in
+    *[!\ -~]*) fail "DOMAIN and DOMAIN_ALIASES are written in punycode: $(punycode "$name" || echo xn--…) for $name" ;;
+    *[!a-z0-9.*-]*) fail "DOMAIN and DOMAIN_ALIASES are names such as example.com: lower case, no scheme, no slash, no port" ;;
+  esac
+done
+set +f
+[ ${#DOMAIN} -le 253 ] || fail "DOMAIN has ${#DOMAIN} characters, and DNS knows no name of more than 253"
 case $HSTS in *[!A-Za-z0-9=\;\ -]*) fail "HSTS is a value such as max-age=63072000; includeSubDomains" ;; esac
 case $CSP in *[!A-Za-z0-9\'\ \;:/.*=+_-]*) fail "CSP is a Content-Security-Policy such as default-src 'self'; img-src https:" ;; esac
 rate() { # name value

@@ -1,6 +1,7 @@
 """Where a visitor is sent, in production: always to HTTPS on the bare domain, with path and query kept."""
 
 import http.client
+import json
 import ssl
 
 import pytest
@@ -48,6 +49,35 @@ def test_an_unknown_host_is_closed_on_without_a_word(prod, host):
 def test_a_known_name_does_not_open_the_door_to_an_unknown_host(prod):
     """The name in TLS is ours, the Host header is not: domain fronting."""
     assert prod.site.send(b"GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n") == b""
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "10.0.0.5:8080", "other.test"])
+def test_a_load_balancer_may_ask_by_address_whether_the_application_serves(prod, host):
+    answer = prod.http.get("/health/live", host=host, headers={"X-Forwarded-Host": "evil.test", "Cookie": "a=b"})
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert len(answer.headers.get_all("X-Request-ID")) == 1
+
+
+def test_or_with_no_host_at_all_as_http_1_0_allows(prod):
+    assert prod.http.send(b"GET /health/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    for path in (b"/", b"/health", b"/health/live/", b"/static/style.css"):
+        assert prod.http.send(b"GET " + path + b" HTTP/1.0\r\n\r\n") == b"", path
+
+
+def test_where_nothing_forwards_443_redirects_and_http_3_lead_to_the_port_that_is_there(prod):
+    try:
+        prod.compose("up", "--detach", "--wait", "nginx", HTTPS_PUBLIC_PORT="8843")
+        for site in (prod.http, prod.site):
+            assert site.get("/x?y", host=f"www.{DOMAIN}").headers["Location"] == f"https://{DOMAIN}:8843/x?y"
+        assert prod.site.get("/").headers["Alt-Svc"] == 'h3=":8843"; ma=86400'
+    finally:
+        prod.compose("up", "--detach", "--wait", "nginx")
+        prod.await_health("ok")
+
+
+def test_behind_somebody_else_s_tls_nothing_asks_for_443(prod):
+    settings = prod.compose("config", "--format", "json", TLS="off", TRUSTED_PROXIES="10.0.0.0/8")
+    assert [port["target"] for port in json.loads(settings)["services"]["nginx"]["ports"]] == [8080]
 
 
 def test_development_answers_localhost_only(dev):

@@ -5,6 +5,8 @@ import pytest
 from tests.shell import run
 from tests.wait import until
 
+LONG = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 56, "test"))  # as long as DNS takes
+
 
 def test_every_fault_of_the_settings_is_told_at_once_and_no_value(prod):
     faults = {"SECRET_KEY": "hunter2", "DATABASE_POOL_SIZE": "many", "PROXY_HOPS": "one", "DEBUG": "1"}
@@ -80,6 +82,10 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"TLS": "off"}, "TLS=off needs TRUSTED_PROXIES"),
         ({"TLS": "no"}, "TLS is on, or off"),
         ({"TRUSTED_PROXIES": "10.0.0.0/64"}, "trusted-proxies.conf"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8, cloudflare"}, "TRUSTED_PROXIES are networks such as"),
+        ({"TRUSTED_PROXIES": "cloudflare"}, '"cloudflare" is none'),
+        ({"CONNECTION_LIMIT": "many"}, "CONNECTION_LIMIT is a number"),
+        ({"CONNECTION_LIMIT": "100000"}, "CONNECTION_LIMIT is a number"),
         ({"HSTS": 'x"; return 200'}, "HSTS is a value such as"),
         ({"CSP": 'default-src "self"'}, "CSP is a Content-Security-Policy"),
         ({"CSP": "default-src $host"}, "CSP is a Content-Security-Policy"),
@@ -91,6 +97,9 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"DOMAIN": "example.test/"}, "no scheme"),
         ({"DOMAIN": "example.test:443"}, "no scheme"),
         ({"DOMAIN": "a;b"}, "DOMAIN"),
+        ({"DOMAIN": "www.bücher.example"}, "punycode: www.xn--bcher-kva.example for www.bücher.example"),
+        ({"DOMAIN_ALIASES": "例え.test"}, "punycode: xn--r8jz45g.test for 例え.test"),
+        ({"DOMAIN": f"a.{LONG}"}, "DNS knows no name of more than 253"),
     ],
 )
 def test_nginx_refuses_settings_that_cannot_work_by_their_name(prod, wrong, said):
@@ -120,6 +129,12 @@ def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_nev
         script(f"rm -r {folder}")
         prod.compose("restart", "nginx")
         prod.await_health("ok")
+
+
+def test_a_name_as_long_as_dns_knows_is_served(prod):
+    assert len(LONG) == 253
+    result = prod.once("nginx", "nginx", "-t", environment={"DOMAIN": LONG, "DOMAIN_ALIASES": f"www.{LONG}"})
+    assert result.returncode == 0, result.stderr
 
 
 def test_nginx_refuses_to_start_unless_its_configuration_was_rendered(prod):

@@ -10,6 +10,7 @@ from app.config import ENVIRONMENTS, BaseConfig
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
 SET_BY_US |= {"UPLOAD_FOLDER", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS"}
 SET_BY_US |= {"FLAGSTONE_OFFLINE"}
+COMPOSE_FILES = ("compose.yaml", "compose.prod.yaml", "nginx/ports.yaml")
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 
 
@@ -18,7 +19,7 @@ def documented():
 
 
 def read_by_compose():
-    text = Path("compose.yaml").read_text() + Path("compose.prod.yaml").read_text()
+    text = "".join(Path(file).read_text() for file in COMPOSE_FILES)
     names = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text)) - COMPOSE_OWN
     return {name for name in names if not name.startswith("TEST_")}  # those are tests/run.sh's
 
@@ -42,7 +43,7 @@ def test_every_setting_of_the_application_is_documented():
 
 
 def test_the_defaults_shown_are_the_defaults():
-    text = Path("compose.yaml").read_text() + Path("compose.prod.yaml").read_text()
+    text = "".join(Path(file).read_text() for file in COMPOSE_FILES)
     in_compose = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
     shown = dict(re.findall(r"^#([A-Z_]+)=(.+)$", Path(".env.example").read_text(), re.MULTILINE))
     for name, value in shown.items():
@@ -77,7 +78,7 @@ def test_the_page_on_limits_names_settings_and_files_that_are_there():
     code = "".join(file.read_text() for file in Path("app").rglob("*.py"))
     for name in re.findall(r"`([A-Z_]{4,})`", page):
         assert name in documented() or re.search(rf"^{name} = ", code, re.MULTILINE), name
-    for file in re.findall(r"`([\w./]+\.(?:py|yaml))`", page):
+    for file in re.findall(r"`([\w./-]+\.(?:py|yaml|conf|template))`", page):
         assert Path(file).exists(), file
 
 
