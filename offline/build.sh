@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Builds local stand-ins for official images from Debian packages, where no registry answers.
 # Usage: offline/build.sh IMAGE:TAG...    e.g. offline/build.sh nginx:1.30 postgres:18
+#        offline/build.sh --recipe        the label flagstone.recipe of what would be built now
 set -euo pipefail
 cd "$(dirname "$0")"
 
 BASE=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' Dockerfile)
 SUITE=${BASE#*:}
 IMAGES=$(sed -n 's/^FROM base AS \(.*\)/\1/p' Dockerfile | grep -vx lists | paste -sd'|')
+RECIPE=$(cat Dockerfile ./*.sh | sha256sum | cut -c1-12)
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 step() { printf '%-9s %s\n' "$1" "$2"; }
@@ -44,11 +46,12 @@ build() { # image:tag
   log=$LOGS/$target
   # The date makes the package lists a day old at most: a mirror keeps no older packages.
   docker build --progress=plain --target "$target" --tag "$1" --build-arg VERSION="${version%%-*}" \
-    --build-arg TODAY="$(date +%F)" . >"$log" 2>&1 ||
+    --build-arg TODAY="$(date +%F)" --label "flagstone.recipe=$RECIPE" . >"$log" 2>&1 ||
     fail "$1 could not be built; log: $log" "$(grep -om1 'E: .*' "$log" || tail -n5 "$log")"
   step built "$1"
 }
 
+[ "${1:-}" != --recipe ] || { echo "$RECIPE"; exit; }
 [ $# -gt 0 ] || fail "which images? Usage: offline/build.sh IMAGE:TAG..."
 for image; do # each stage of the Dockerfile is one, named like its official repository
   [[ $image =~ ^($IMAGES):[0-9.]+(-slim-[a-z]+)?$ ]] ||

@@ -198,10 +198,20 @@ build_stand_ins() { # images...
   offline/build.sh "$@"
 }
 
+# A stand-in that another version of offline/ built may lack what this one needs. On a server the warning has to do.
+outdated() { # image
+  local labels='{{index .Config.Labels "flagstone.offline"}} {{index .Config.Labels "flagstone.recipe"}}' suite recipe
+  [ "$PURPOSE" = development ] || return 1
+  read -r suite recipe < <(docker image inspect --format "$labels" "$1" 2>/dev/null) || return 1
+  [ -n "$suite" ] && [ "$recipe" != "$(offline/build.sh --recipe)" ]
+}
+
 get_images() {
   local image missing=()
   for image in $(scripts/base-images.sh); do
-    if docker image inspect "$image" >/dev/null 2>&1; then continue; fi
+    if ! docker image inspect "$image" >/dev/null 2>&1; then :
+    elif outdated "$image"; then missing+=("$image") && continue
+    else continue; fi
     # Where no registry answered for one image, it is not asked for the others.
     if [ ${#missing[@]} -gt 0 ] || [ "${OFFLINE:-}" = 1 ] || ! pull "$image"; then missing+=("$image"); fi
   done

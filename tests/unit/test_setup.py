@@ -22,6 +22,7 @@ case "$*" in
   *SecurityOptions*) echo "[name=seccomp $SECURITY]" ;;
   "info --format"*) echo / ;;
   "pull"*) [ -z "$REGISTRY" ] || { echo "Error response from daemon: $REGISTRY" >&2; echo "$*" >>pulls; exit 1; } ;;
+  "image inspect --format"*nginx*) echo $RECIPE ;;
   "image inspect"*) exit ${IMAGES:-0} ;;
   "images --filter label=flagstone.offline"*) printf %s "$STAND_INS" ;;
   *"config --images") echo flagstone-app:latest ;;
@@ -36,6 +37,12 @@ exit 0
 NO_REGISTRY = {"IMAGES": "1", "REGISTRY": 'Get "https://hub.test/v2/": dial tcp: lookup hub.test: no such host'}
 
 
+def stub(path, body):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
 @pytest.fixture
 def machine(tmp_path):
     """A checkout, and a folder of stub commands; returns a function that runs setup on them. Pauses take no time."""
@@ -43,11 +50,6 @@ def machine(tmp_path):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, tmp_path / name)
     (tmp_path / "tests").mkdir()
     shutil.copy("tests/Dockerfile", tmp_path / "tests")
-
-    def stub(path, body):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(0o755)
 
     def setup(*arguments, environment=None, **commands):
         for name, body in {"sleep": "exit 0", **commands}.items():
@@ -213,6 +215,25 @@ def test_offline_asks_no_registry_and_leaves_alone_what_is_here(machine):
     assert "redis:8" in built
     assert "postgres" not in built
     assert "pulled" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "recipe", "built"),
+    [
+        (("development",), "forky former", True),
+        (("development",), "forky", True),
+        (("development",), "forky current", False),
+        (("development",), "", False),
+        ((), "forky former", False),
+    ],
+    ids=["former", "before there were recipes", "current", "official", "on a server"],
+)
+def test_development_replaces_a_stand_in_of_another_version(machine, arguments, recipe, built):
+    stub(machine.checkout / "offline/build.sh", '[ "$1" = --recipe ] && echo current || echo "built $*"')
+    result = machine(*arguments, docker=READY, environment={"RECIPE": recipe})
+    assert result.returncode == 0, result.stderr
+    assert ("built nginx:1.30\n" in result.stdout) == built
+    assert ("all here" in result.stdout) != built
 
 
 @pytest.mark.parametrize(("reply", "built"), [("y", True), ("", False), ("n", False)])
