@@ -13,7 +13,8 @@ from app.database import CreatedAt
 from app.extensions import db
 
 UNFINISHED = ("queued", "running")  # in the end it is done or failed
-UNFINISHED_MAX, KEPT_MAX = 5, 100  # of one user
+UNFINISHED_MAX = 5  # of one user
+KEPT_MAX = 100  # of one user, the latest
 
 
 class Report(db.Model):

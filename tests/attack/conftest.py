@@ -70,12 +70,12 @@ class Attacked(Stack):
         return len(re.findall(f":{8443:04X} [0-9A-F]*:[0-9A-F]* 01 ", tables))
 
     @contextmanager
-    def visitor(self):
+    def visitor(self, path="/health/live"):
         """Somebody with an address of his own (visitor.py): is served throughout, and about as fast as before."""
         image = docker("inspect", "--format", "{{.Image}}", socket.gethostname())
         name, script = f"{self.project}-visitor", Path("tests/attack/visitor.py").read_text()
         start = ("run", "--detach", "--name", name, "--network", f"{self.project}_edge", image, "python", "-c", script)
-        docker(*start, self.site.address, DOMAIN)
+        docker(*start, self.site.address, DOMAIN, path)
         try:
             until(lambda: docker("logs", name).count("\n") > 60, within=60)
             begun = time.monotonic()
@@ -104,3 +104,12 @@ def attacked():
     settings = {"ACME_SERVER": "http://127.0.0.1:9/directory", "MAX_BODY_SIZE": "200m"}
     with production("attacked", "tests/attack/compose.yaml", kind=Attacked, **settings) as stack:
         yield stack
+
+
+@pytest.fixture(scope="module")
+def from_anywhere(attacked):
+    """For nginx the crowd is now as many clients as it has connections."""
+    attacked.compose("up", "--detach", "--wait", "nginx", CONNECTION_LIMIT="9999")
+    yield attacked
+    attacked.compose("up", "--detach", "--wait", "nginx")
+    attacked.await_health("ok")

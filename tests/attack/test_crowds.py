@@ -1,5 +1,7 @@
 """A hundred people sign in at once. How long do all others wait?"""
 
+import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.shell import docker
+from tests.shell import docker, run
 from tests.stack.site import Site
 from tests.wait import until
 
@@ -24,13 +26,21 @@ def process(attacked):
         yield site
 
 
-def p99(site, requests=300):
-    durations = []
-    for _ in range(requests):
-        started = time.monotonic()
-        assert site.get("/health/live").status == 200
-        durations.append(time.monotonic() - started)
-    return sorted(durations)[int(requests * 0.99)]
+# In a process of its own, which does not wait for the threads of the crowd.
+P99 = """
+import sys, time
+from tests.stack.site import Site
+site, durations = Site(sys.argv[1], 8000, sys.argv[2]), []
+for _ in range(300):
+    started = time.monotonic()
+    assert site.get("/health/live").status == 200
+    durations.append(time.monotonic() - started)
+print(sorted(durations)[int(len(durations) * 0.99)])
+"""
+
+
+def p99(site):
+    return float(run(sys.executable, "-c", P99, site.address, site.host).stdout)
 
 
 @contextmanager
@@ -45,7 +55,7 @@ def logins(site):
                 statuses.append(answer.status)
                 stop.wait(int(answer.headers.get("Retry-After", 0)))
 
-    with ThreadPoolExecutor(CROWD) as pool:
+    with ThreadPoolExecutor(CROWD, initializer=os.nice, initargs=(19,)) as pool:  # it is not to take the CPU
         crowd = [pool.submit(log_in, number) for number in range(CROWD)]
         try:
             until(lambda: statuses, within=30)
@@ -57,14 +67,12 @@ def logins(site):
 
 
 def test_a_crowd_of_logins_makes_nobody_else_wait(process):
-    ratios = []
-    for _ in range(3):  # the machine may be busy with something else
-        alone = p99(process)
-        with logins(process) as statuses:
-            ratios.append(p99(process) / alone)
-        assert set(statuses) <= {400, 503}
-        assert 400 in statuses
-        print(alone, ratios, len(statuses), statuses.count(503))
-        if ratios[-1] <= 3:
-            return
-    raise AssertionError(f"others wait longer by these factors: {ratios}")
+    """Three times as long as without it, or on a busy machine less than one hash takes."""
+    alone, started = p99(process), time.monotonic()
+    with logins(process) as statuses:
+        beside = p99(process)
+        until(lambda: statuses.count(400) >= 10, within=60)
+        hashing = (time.monotonic() - started) / statuses.count(400)
+    print(f"p99 {alone:.4f} s alone, {beside:.4f} s beside a crowd, in which a hash takes {hashing:.3f} s")  # pytest -s
+    assert set(statuses) <= {400, 503}
+    assert beside < max(3 * alone, hashing)

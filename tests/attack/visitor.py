@@ -7,7 +7,7 @@ import ssl
 import sys
 import time
 
-address, domain = sys.argv[1:]
+address, domain, path = sys.argv[1:]
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
@@ -21,7 +21,7 @@ class Connection(http.client.HTTPSConnection):
 def visit():
     connection = Connection(address, 8443, timeout=20)
     try:
-        connection.request("GET", "/health/live", headers={"Host": domain})
+        connection.request("GET", path, headers={"Host": domain})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return repr(error)
