@@ -41,7 +41,8 @@ services:
     environment: {{ MAIL_SERVER: {NAME}, SSL_CERT_FILE: /ca.pem }}
     volumes: ["./{authority.name}:/ca.pem:ro"]
 """)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
