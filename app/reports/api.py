@@ -17,7 +17,6 @@ blueprint = Blueprint("reports_api", __name__, url_prefix="/api/reports")
 @blueprint.post("")
 @login_required
 def create() -> ResponseReturnValue:
-    request.max_content_length = 1024
     if request.get_data() and (fields := read_body()) != {}:
         raise InvalidInput(dict.fromkeys(fields, "unknown field") if isinstance(fields, dict) else {})
     report = order_report(current_user())
