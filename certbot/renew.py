@@ -5,6 +5,7 @@ and never fatal: the next try is after 1, 10 and 100 minutes, then daily, the sc
 clients (https://letsencrypt.org/docs/integration-guide/#retrying-failures), and a restart does not shorten it.
 """
 
+import fcntl
 import json
 import os
 import random
@@ -32,6 +33,7 @@ CERTBOT_AT_MOST = 300 + int(PROPAGATION)  # it sleeps as long as that
 BEAT = 5
 HEARTBEAT = Path("/tmp/heartbeat")
 NOW = Path("/tmp/now")
+LOCK = Path("/tmp/lock")
 NO_REASON = ("Saving debug log to", "Ask for help or search", "See the logfile")
 
 ROOT = Path("/etc/letsencrypt")
@@ -120,7 +122,9 @@ def certbot(*options):
         *("--cert-name", NAMES[0], "--domains", ",".join(NAMES), *options),
     ]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CERTBOT_AT_MOST)
+        with LOCK.open("w") as lock:  # certbot refuses to run twice at once, as when a dry run meets the loop's check
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CERTBOT_AT_MOST)
     except subprocess.TimeoutExpired:
         return f"{SERVER} did not answer within {CERTBOT_AT_MOST} s"
     if result.returncode == 0:
@@ -205,5 +209,6 @@ if __name__ == "__main__":
         case ["--dry-run"]:  # against the staging server, where ACME_SERVER is production
             sys.exit(nothing_to_do() or certify(0, "--dry-run") or log("the dry run went well"))
         case ["--healthy"]:
-            alive = HEARTBEAT.exists() and time.time() - HEARTBEAT.stat().st_mtime < CERTBOT_AT_MOST + 60
+            at_most = 2 * CERTBOT_AT_MOST + 60  # a dry run may go first
+            alive = HEARTBEAT.exists() and time.time() - HEARTBEAT.stat().st_mtime < at_most
             sys.exit(0 if alive else "no heartbeat: the loop hangs")

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -156,6 +157,12 @@ def test_a_dry_run_orders_at_the_authority_and_keeps_nothing(tls, authority, fir
     assert "went well" in tls.certbot("--dry-run")
     assert authority.orders() == orders + 1
     assert tls.issued() == before
+
+
+def test_a_dry_run_and_another_check_wait_for_each_other(tls, first):
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(tls.certbot, ["--dry-run", "--dry-run"]))
+    assert all("went well" in text for text in said), said
 
 
 def test_the_status_says_what_is_served_and_what_comes_next(tls, first):
