@@ -57,6 +57,8 @@ def look(page, name, size):
     """Keep a screenshot, and have axe look for what keeps people out."""
     page.screenshot(path=ARTIFACTS / f"{name}-{size}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} scrolls sideways"
+    heights = page.evaluate("[...document.querySelectorAll('nav :is(a, button)')].map(link => link.offsetHeight)")
+    assert max(heights, default=0) < 50, f"{name}: a word of the navigation is broken, {heights}"
     # By the driver, because the page's own CSP would refuse the script.
     found = Axe().run(page).response["violations"]
     bad = {item["id"]: item["help"] for item in found if item["impact"] in ("serious", "critical")}
