@@ -1,12 +1,17 @@
 """The front page: the release, the state of its services, and what the app knows about the client. Yours to replace."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Flask, render_template
 
-from app.cache import cache_backend, cache_state
-from app.database import database_state
-from app.extensions import db
+from flagstone.cache import cache_backend, cache_state
+from flagstone.database import database_state
+from flagstone.extensions import db
 
 blueprint = Blueprint("status", __name__)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+    app.jinja_env.globals["navigation"] = [("status.index", "Status")]
 
 
 @blueprint.get("/")

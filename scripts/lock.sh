@@ -8,7 +8,7 @@ python=$(scripts/base-images.sh | grep ^python)
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 # The order matters: those after the first of a line are constrained by it.
-for list in app/requirements nginx/requirements tests/requirements certbot/requirements certbot/dns; do
+for list in flagstone/requirements app/requirements nginx/requirements tests/requirements certbot/requirements certbot/dns; do
   echo "# Made by \`make lock\` from ${list#*/}.in." >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv==0.13.8 >&2

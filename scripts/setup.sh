@@ -162,10 +162,11 @@ make_secrets() {
 # A checkout under umask 077 cannot be read by the users of the containers that mount it. And where the engine confines
 # them by SELinux, they read only what has this type; Compose cannot give it to secrets.
 open_source() {
-  chmod -R a+rX app 2>/dev/null || fail "app/ holds files of another user. Run: sudo chown -R $(id -un) app"
+  chmod -R a+rX app flagstone 2>/dev/null ||
+    fail "app/ or flagstone/ holds files of another user. Run: sudo chown -R $(id -un) app flagstone"
   if [[ $(docker info --format '{{.SecurityOptions}}') = *selinux* ]]; then
-    chcon -R -t container_file_t app secrets ||
-      fail "SELinux keeps containers from app/ and secrets/. Run: sudo chcon -R -t container_file_t app secrets"
+    chcon -R -t container_file_t app flagstone secrets ||
+      fail "SELinux keeps containers from the files here. Run: sudo chcon -R -t container_file_t app flagstone secrets"
   fi
 }
 

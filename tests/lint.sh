@@ -28,7 +28,7 @@ gixy_accepts() { gixy --skips "$([ "$1" = compose.prod.yaml ] || echo try_files_
 check ruff ruff check .
 check 'ruff format' ruff format --check .
 check shellcheck shellcheck scripts/*.sh offline/*.sh tests/*.sh nginx/docker-entrypoint.d/*.sh .ci/run
-check hadolint hadolint app/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
+check hadolint hadolint flagstone/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
 check workflow check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 check dependabot check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 check compose-lint compose-lint check --fail-on low compose.yaml compose.prod.yaml

@@ -4,7 +4,7 @@ from flask import Flask
 
 from app.auth import api, cli, current, tokens, views
 from app.auth.openapi import PATHS
-from app.openapi import describe
+from flagstone.openapi import describe
 
 
 def init_app(app: Flask) -> None:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from app.auth import sign_ins, tokens
 from app.auth.current import current_user, login_required
 from app.auth.model import authenticate
-from app.validation import read_body
+from flagstone.validation import read_body
 
 blueprint = Blueprint("tokens", __name__)
 

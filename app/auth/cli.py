@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from app.auth import model
-from app.errors import InvalidInput
+from flagstone.errors import InvalidInput
 
 
 class UserGroup(AppGroup):

@@ -12,7 +12,7 @@ from werkzeug.exceptions import Unauthorized
 from app.auth import sign_ins, tokens
 from app.auth.model import User
 from app.auth.sign_ins import SignIn
-from app.redirects import local_target
+from flagstone.redirects import local_target
 
 
 def init_app(app: Flask) -> None:

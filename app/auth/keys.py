@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from flask import Config
 from jwt.algorithms import RSAAlgorithm
 
-from app.config import ConfigError
+from flagstone.config import ConfigError
 
 BITS_AT_LEAST = 2048
 

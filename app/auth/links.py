@@ -11,12 +11,12 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth.model import LIMITS, User, change_password, create_user, find_user
-from app.background import Task
-from app.broker import QUEUE_GONE
-from app.database import transient
-from app.extensions import cache, db
-from app.mail import outbox_is_full, send_mail
-from app.validation import read_fields
+from flagstone.background import Task
+from flagstone.broker import QUEUE_GONE
+from flagstone.database import transient
+from flagstone.extensions import cache, db
+from flagstone.mail import outbox_is_full, send_mail
+from flagstone.validation import read_fields
 
 SECONDS = 3600  # that one is good for
 PAUSE = 600  # seconds until an address gets another one

@@ -5,10 +5,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth import address, passwords
-from app.database import CreatedAt, Id
-from app.errors import InvalidInput
-from app.extensions import db
-from app.validation import read_fields
+from flagstone.database import CreatedAt, Id
+from flagstone.errors import InvalidInput
+from flagstone.extensions import db
+from flagstone.validation import read_fields
 
 # Lengths. A password: NIST SP 800-63B has no rules for its characters, and a bound so that hashing has one, too.
 LIMITS = {"email": (3, address.LENGTH), "password": (12, 256)}

@@ -1,7 +1,7 @@
 """What app/auth/api.py takes and answers."""
 
 from app.auth.model import ASKED
-from app.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
+from flagstone.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
 
 TOKENS = {
     "type": "object",

@@ -7,9 +7,9 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from app.errors import InvalidInput
-from app.extensions import db
-from app.loop import beside
+from flagstone.errors import InvalidInput
+from flagstone.extensions import db
+from flagstone.loop import beside
 
 hasher = PasswordHasher()  # argon2id, with the parameters of RFC 9106 for little memory: 64 MB, about 50 ms
 

@@ -8,8 +8,8 @@ from sqlalchemy import String, Uuid
 from sqlalchemy.orm import Mapped, contains_eager, mapped_column, relationship
 
 from app.auth.model import User
-from app.database import CreatedAt, Time
-from app.extensions import db
+from flagstone.database import CreatedAt, Time
+from flagstone.extensions import db
 
 AT_ONCE = 1000  # of one user, some of whose programs sign in each minute and never out
 

@@ -6,9 +6,9 @@ from flask.typing import ResponseReturnValue
 from app.auth import links, passwords
 from app.auth.current import begin_session, current_user, end_session, login_required
 from app.auth.model import ADDRESS, ASKED, LIMITS, authenticate, change_password, create_user, sign_out_everywhere
-from app.errors import InvalidInput
-from app.redirects import local_target
-from app.validation import read_fields
+from flagstone.errors import InvalidInput
+from flagstone.redirects import local_target
+from flagstone.validation import read_fields
 
 blueprint = Blueprint("auth", __name__, template_folder="templates")
 

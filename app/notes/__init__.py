@@ -4,7 +4,7 @@ from flask import Flask
 
 from app.notes import api, cli, views
 from app.notes.openapi import PATHS
-from app.openapi import describe
+from flagstone.openapi import describe
 
 
 def init_app(app: Flask) -> None:

@@ -4,9 +4,9 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth.current import current_user, login_required
-from app.incoming import takes_files
 from app.notes import model
-from app.validation import read_body, read_page
+from flagstone.incoming import takes_files
+from flagstone.validation import read_body, read_page
 
 blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
 

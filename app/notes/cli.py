@@ -3,8 +3,8 @@
 import click
 from flask.cli import AppGroup
 
-from app.extensions import cache, db
 from app.notes.model import Note, list_notes
+from flagstone.extensions import cache, db
 
 notes = AppGroup("notes", help="Manage notes.")
 

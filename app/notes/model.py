@@ -8,12 +8,12 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.datastructures import FileStorage
 
-from app import uploads
 from app.auth.model import User
-from app.database import ID_MAX, CreatedAt, Id
-from app.errors import InvalidInput
-from app.extensions import cache, db
-from app.validation import read_fields
+from flagstone import uploads
+from flagstone.database import ID_MAX, CreatedAt, Id
+from flagstone.errors import InvalidInput
+from flagstone.extensions import cache, db
+from flagstone.validation import read_fields
 
 LIMITS = {"title": (1, 200), "body": (0, 10_000)}  # lengths
 FILES_MAX = 1_000  # of one user

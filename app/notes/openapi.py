@@ -1,7 +1,7 @@
 """What app/notes/api.py takes and answers."""
 
 from app.notes.model import ID_MAX, LIMITS
-from app.openapi import SIGNED_IN, json_body, operation, parameter, text_field
+from flagstone.openapi import SIGNED_IN, json_body, operation, parameter, text_field
 
 NOTE = {
     "type": "object",

@@ -3,12 +3,12 @@
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import uploads
 from app.auth.current import current_user, login_required
-from app.errors import InvalidInput
-from app.incoming import takes_files
 from app.notes import model
-from app.validation import read_page
+from flagstone import uploads
+from flagstone.errors import InvalidInput
+from flagstone.incoming import takes_files
+from flagstone.validation import read_page
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from app.openapi import describe
 from app.reports import api, views
 from app.reports.openapi import PATHS
+from flagstone.openapi import describe
 
 
 def init_app(app: Flask) -> None:

@@ -6,10 +6,10 @@ from flask import Blueprint, Response, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth.current import current_user, login_required
-from app.errors import InvalidInput
 from app.reports.model import get_report
 from app.reports.tasks import order_report
-from app.validation import read_body
+from flagstone.errors import InvalidInput
+from flagstone.validation import read_body
 
 blueprint = Blueprint("reports_api", __name__, url_prefix="/api/reports")
 

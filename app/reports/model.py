@@ -9,8 +9,8 @@ from sqlalchemy import DateTime, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.auth.model import User
-from app.database import CreatedAt
-from app.extensions import db
+from flagstone.database import CreatedAt
+from flagstone.extensions import db
 
 UNFINISHED = ("queued", "running")  # in the end it is done or failed
 UNFINISHED_MAX = 5  # of one user

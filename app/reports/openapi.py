@@ -1,6 +1,6 @@
 """What app/reports/api.py takes and answers."""
 
-from app.openapi import EMPTY, SIGNED_IN, operation, parameter
+from flagstone.openapi import EMPTY, SIGNED_IN, operation, parameter
 
 FIELDS = {
     "id": {"type": "string", "format": "uuid"},

@@ -17,13 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import TooManyRequests
 
 from app.auth.model import User
-from app.background import Task
-from app.broker import LAST, QUEUE_GONE, all_messages
-from app.database import transient
-from app.extensions import db
-from app.mail import send_mail
 from app.notes.model import Note
 from app.reports.model import KEPT_MAX, UNFINISHED, UNFINISHED_MAX, Report
+from flagstone.background import Task
+from flagstone.broker import LAST, QUEUE_GONE, all_messages
+from flagstone.database import transient
+from flagstone.extensions import db
+from flagstone.mail import send_mail
 
 logger = logging.getLogger(__name__)
 

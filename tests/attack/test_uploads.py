@@ -64,7 +64,7 @@ def test_a_crash_amid_uploads_leaves_no_file_without_a_row_and_loses_none(attack
     attacked.await_healthy("app")
     old = ("find", "/srv/uploads", "-name", "*.part", "-exec", "touch", "-d", "2 hours ago", "{}", "+")
     attacked.compose("exec", "-T", "app", *old)
-    attacked.compose("exec", "-T", "worker", "celery", "--app", "app.worker", "call", "app.uploads.settle")
+    attacked.compose("exec", "-T", "worker", "celery", "--app", "flagstone.worker", "call", "flagstone.uploads.settle")
     until(lambda: stored(attacked) == named(attacked), within=30)
     assert_whole(attacked, answers)
 

@@ -53,7 +53,7 @@ class Stack:
         name = f"{self.project}-probe"
         mounted = f"{Path('tests/stack/probe.py').resolve()}:/srv/probe.py:ro"
         options = ("--detach", "--no-deps", "--name", name, "--volume", mounted, *options)
-        self.compose("run", *options, "app", "gunicorn", "--config", "app/gunicorn.conf.py", "probe:app")
+        self.compose("run", *options, "app", "gunicorn", "--config", "flagstone/gunicorn.conf.py", "probe:app")
         try:
             yield name
         finally:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app import create_app
 from app.auth.current import current_user
-from app.extensions import db
+from flagstone.extensions import db
 
 app = create_app()
 

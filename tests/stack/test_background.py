@@ -173,7 +173,7 @@ def test_a_job_that_was_never_queued_or_that_redis_lost_is_queued_again(prod):
         waits, lost = order(prod), order(prod)
         redis(prod, "lpop", REPORTS)
         sql(prod, "UPDATE report SET created_at = created_at - interval '2 minutes' WHERE state = 'queued'")
-        prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "app.worker", "call", QUEUE_LOST)
+        prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "flagstone.worker", "call", QUEUE_LOST)
     for status in (waits, lost):
         await_done(prod, status)
     said = prod.compose("logs", "worker")
@@ -289,7 +289,7 @@ def test_expired_reports_are_deleted_by_the_clock(dev):
     await_done(dev, status)
     sql(dev, "UPDATE report SET created_at = created_at - interval '1 year'")
     try:
-        with edited("app/beat.py", 'crontab(minute="*/10")', "1.0"):
+        with edited("app/schedule.py", 'crontab(minute="*/10")', "1.0"):
             dev.compose("restart", "beat")
             until(lambda: dev.site.get(status).status == 404, within=20)
     finally:

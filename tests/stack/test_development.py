@@ -29,7 +29,7 @@ def test_an_edited_file_shows_at_the_next_request(dev, path, old, shown_at):
 
 
 def test_an_edited_view_shows_within_two_seconds(dev):
-    with edited("app/health.py", '"/live"', '"/alive"'):
+    with edited("flagstone/health.py", '"/live"', '"/alive"'):
         until(lambda: dev.site.get("/health/alive").status == 200, within=2)
     until(lambda: dev.site.get("/health/live").status == 200, within=10)
 
@@ -45,7 +45,7 @@ def test_no_connection_is_kept_that_a_reload_would_wait_for(dev):
 
 def test_an_edit_that_fails_at_import_is_shown_and_the_next_one_mends_it(dev):
     started = dev.inspect("app")["State"]["StartedAt"]
-    with edited("app/health.py", '"""', 'undefined_name\n"""'):
+    with edited("flagstone/health.py", '"""', 'undefined_name\n"""'):
         until(lambda: "undefined_name" in dev.site.get("/health/live").text, within=10)
     until(lambda: dev.site.get("/health/live").status == 200, within=10)
     assert dev.inspect("app")["State"]["StartedAt"] == started

@@ -117,7 +117,7 @@ def test_all_that_gunicorn_and_the_application_say_is_json_on_stdout(prod, probe
 
 def test_migrations_and_commands_log_the_same_way(prod):
     said = {line["logger"]: line["message"] for line in parsed(prod.logs("migrate"))}
-    assert said["app.database"] == "The database is ready."
+    assert said["flagstone.database"] == "The database is ready."
     assert "alembic.runtime.migration" in said
 
 
@@ -192,7 +192,9 @@ def log_file(prod):
 
 def test_a_log_file_gets_what_every_service_of_the_application_says(prod, log_file):
     """.env gives LOG_FILE to all of them, each a container of its own."""
-    speak = "import logging; from app import config, log; log.configure(config.load()); logging.warning('here I am')"
+    speak = (
+        "import logging; from flagstone import config, log; log.configure(config.load()); logging.warning('here I am')"
+    )
     said = ""
     for service in ("app", "migrate", "worker", "beat"):
         result = prod.once(service, "python", "-c", speak, environment=log_file)

@@ -119,7 +119,7 @@ def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod,
 def test_a_server_that_hangs_gets_each_mail_once_and_holds_up_no_report(prod, worker, pair):
     """For longer than the time after which Redis delivers a message once more: three times TASK_TIME_LIMIT."""
     addresses = sorted(f"{number}@example.com" for number in range(40))
-    code = "from app import create_app; from app.mail import send_mail\nwith create_app().app_context():\n"
+    code = "from app import create_app; from flagstone.mail import send_mail\nwith create_app().app_context():\n"
     code += f"    for to in {addresses}: send_mail(to, 'Subject', 'Text')"
     with worker(TASK_TIME_LIMIT=2, MAIL_TIMEOUT=1, WORKER_PROCESSES=2, REPORT_STEP_SECONDS=0) as said:
         prod.compose("exec", "-T", "app", "python", "-c", code)

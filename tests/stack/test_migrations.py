@@ -30,7 +30,7 @@ ENUM = """
 import enum, os
 import flask_migrate
 from app import create_app
-from app.extensions import db
+from flagstone.extensions import db
 from sqlalchemy.orm import Mapped, mapped_column
 
 Colour = enum.Enum("Colour", ["RED", "BLUE"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import BaseConfig
+from flagstone.config import BaseConfig
 from tests.shell import docker, run
 from tests.wait import until
 
@@ -96,7 +96,9 @@ def test_it_restarts_and_stops_in_order(pair):
 
 
 def test_containers_have_longer_to_stop_than_their_drain_takes(stack):
-    graceful = int(re.search(r"^graceful_timeout = (\d+)", Path("app/gunicorn.conf.py").read_text(), re.MULTILINE)[1])
+    graceful = int(
+        re.search(r"^graceful_timeout = (\d+)", Path("flagstone/gunicorn.conf.py").read_text(), re.MULTILINE)[1]
+    )
     drain = int(re.search(r"worker_shutdown_timeout (\d+)s", Path("nginx/nginx.conf").read_text())[1])
     assert stack.inspect("app")["Config"]["StopTimeout"] > graceful
     assert stack.inspect("worker")["Config"]["StopTimeout"] > BaseConfig.TASK_TIME_LIMIT

@@ -93,11 +93,13 @@ def elsewhere(prod):
 def test_a_managed_redis_and_database_are_reached_by_all_that_use_them(prod, elsewhere):
     migrated = prod.once("migrate", environment=elsewhere)
     assert migrated.returncode == 0, migrated.stdout
-    ask = "flask wait-for-database --limit 1 && celery --app app.beat call app.uploads.settle"
+    ask = "flask wait-for-database --limit 1 && celery --app flagstone.beat call flagstone.uploads.settle"
     for service in ("app", "worker"):
         asked = prod.once(service, "sh", "-c", ask, environment=elsewhere)
         assert asked.returncode == 0, (service, asked.stdout)
-    asked = prod.once("beat", "celery", "--app", "app.beat", "call", "app.uploads.settle", environment=elsewhere)
+    asked = prod.once(
+        "beat", "celery", "--app", "flagstone.beat", "call", "flagstone.uploads.settle", environment=elsewhere
+    )
     assert asked.returncode == 0, asked.stderr
 
 

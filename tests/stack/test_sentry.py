@@ -79,8 +79,8 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
 
 
 def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_without_arguments(prod):
-    queue = "celery.send_task('app.mail.deliver', ['nowhere', '', sys.argv[1]], headers={'request_id': 'queued'})"
-    code = f"import sys; from app.worker import celery; {queue}"
+    queue = "celery.send_task('flagstone.mail.deliver', ['nowhere', '', sys.argv[1]], headers={'request_id': 'queued'})"
+    code = f"import sys; from flagstone.worker import celery; {queue}"
     name, web = f"{prod.project}-reporter", f"{prod.project}_web"
     with ingest() as (port, items), prod.without("worker"):
         docker("network", "connect", web, socket.gethostname())

@@ -82,4 +82,4 @@ def test_a_mail_leaves_with_its_password_by_the_queue(odd, folder):
 
 def test_development_mounts_the_source_of_such_a_folder(odd, folder):
     dev = Stack("odd", (f"{folder}/compose.yaml",))
-    assert dev.once("app", "head", "-n1", "app/__init__.py").stdout.startswith('"""The Flask app.')
+    assert dev.once("app", "head", "-n1", "app/__init__.py").stdout.startswith('"""The application.')

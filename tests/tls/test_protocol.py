@@ -116,7 +116,7 @@ def test_each_version_refuses_with_our_page_or_json_and_the_id_of_the_request(tl
 ACCEPTED = {
     "cert_revocation": "Pebble's certificates name no list of revoked ones; Let's Encrypt's do",
     "DNS_CAArecord": "yours to add: docs/https.md",
-    "BREACH": "pages are compressed; none has a secret beside what a client sent (no CSRF token: app/csrf.py)",
+    "BREACH": "pages are compressed; none has a secret beside what a client sent (no CSRF token: flagstone/csrf.py)",
 }
 
 

@@ -8,10 +8,11 @@ from sqlalchemy import event
 
 from app import create_app
 from app.auth import passwords
-from app.config import load
-from app.extensions import db
+from flagstone.config import load
+from flagstone.extensions import db
 
 APP = Path(__file__).parents[2] / "app"
+FLAGSTONE = APP.with_name("flagstone")
 USER = {"email": "user@example.test", "password": "correct horse battery"}
 
 
@@ -73,7 +74,7 @@ def gunicorn_conf(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for name, value in ({"APP_ENV": "Test"} | environ).items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location("gunicorn_conf", APP / "gunicorn.conf.py")
+        spec = importlib.util.spec_from_file_location("gunicorn_conf", FLAGSTONE / "gunicorn.conf.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

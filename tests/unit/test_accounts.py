@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 
 from app.auth import address, links, passwords
 from app.auth.model import User, create_user
-from app.broker import QUEUE_GONE
-from app.extensions import db
-from app.mail import Mail
+from flagstone.broker import QUEUE_GONE
+from flagstone.extensions import db
+from flagstone.mail import Mail
 from tests.smtp import mail_server
 from tests.unit.conftest import USER, queries, sign_up
 from tests.unit.unicode import TEXTS
@@ -329,7 +329,7 @@ def test_a_link_that_could_not_be_queued_can_be_asked_for_again(make_app, monkey
 
 
 def test_strangers_cannot_fill_the_outbox_while_the_mail_server_is_down(make_app, monkeypatch):
-    monkeypatch.setattr("app.mail.OUTBOX_MAX", 3)
+    monkeypatch.setattr("flagstone.mail.OUTBOX_MAX", 3)
     app = make_app(MAIL_SERVER="localhost", MAIL_PORT="1")
     statuses = [
         app.test_client().post("/register", data={"email": f"{number}@example.test"}).status_code for number in range(6)

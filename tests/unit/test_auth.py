@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from app.auth import sign_ins
 from app.auth.model import authenticate, change_password, find_user
-from app.config import ConfigError
-from app.extensions import db
+from flagstone.config import ConfigError
+from flagstone.extensions import db
 from tests.unit.conftest import USER, queries, sign_up
 
 

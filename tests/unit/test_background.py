@@ -1,4 +1,4 @@
-"""What every task has from app/background.py."""
+"""What every task has from flagstone/background.py."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,10 +9,10 @@ from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
 from redis.exceptions import OutOfMemoryError
 
-from app.background import Task
-from app.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
-from app.extensions import db
 from app.reports.model import Report
+from flagstone.background import Task
+from flagstone.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
+from flagstone.extensions import db
 
 
 @shared_task
@@ -101,7 +101,7 @@ def test_a_message_is_worked_on_when_redis_is_too_full_to_note_that():
 def published(monkeypatch):
     """The ids of tasks that are on their way to Redis; as many wait as the test puts into the lists."""
     ids, lists = [], dict.fromkeys(LISTS, 0)
-    monkeypatch.setattr("app.background.redis_client", lambda: SimpleNamespace(llen=lists.get))
+    monkeypatch.setattr("flagstone.background.redis_client", lambda: SimpleNamespace(llen=lists.get))
     monkeypatch.setattr(Task.__base__, "apply_async", lambda task, *_, **options: ids.append(task.name))
     return SimpleNamespace(ids=ids, lists=lists)
 

@@ -6,8 +6,8 @@ from redis import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseErr
 from redis import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, NoPermissionError
 
-from app.cache import ForgivingRedisCache, Serializer, cache_backend, cache_state
-from app.extensions import cache
+from flagstone.cache import ForgivingRedisCache, Serializer, cache_backend, cache_state
+from flagstone.extensions import cache
 from tests.unit.conftest import sign_up
 
 
@@ -114,7 +114,7 @@ def test_an_outage_is_logged_once_and_its_end_once(forgiving, redis, caplog):
         forgiving.get("key")
     forgiving.mark_lost(RedisConnectionError("of a request that was under way"))
     plug_in(redis, forgiving)
-    messages = [record.message for record in caplog.records if record.name == "app.cache"]
+    messages = [record.message for record in caplog.records if record.name == "flagstone.cache"]
     assert messages == ["The cache is lost, the app goes on without it: unplugged", "The cache is back"]
 
 
@@ -159,7 +159,7 @@ def test_a_command_that_it_refuses_is_a_miss_and_costs_nothing_that_is_cached(fo
     redis.refused = {}
     assert not forgiving.lost
     assert forgiving.get("list") == [1]
-    assert len([record for record in caplog.records if record.name == "app.cache"]) == 1, "once a minute"
+    assert len([record for record in caplog.records if record.name == "flagstone.cache"]) == 1, "once a minute"
 
 
 def test_at_its_limit_of_memory_nothing_is_flushed_and_nothing_out_of_date_is_served(forgiving, redis):

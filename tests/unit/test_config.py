@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from app.config import ConfigError, load, override, parse
+from flagstone.config import ConfigError, load, override, parse
 
 ROOT = Path(__file__).parents[2]
 GOOD = {
@@ -186,7 +186,7 @@ def test_all_faults_are_reported_at_once_and_no_value_is_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["gunicorn --config app/gunicorn.conf.py app:create_app()", "flask --app app routes"]
+    "command", ["gunicorn --config flagstone/gunicorn.conf.py app:create_app()", "flask --app app routes"]
 )
 def test_the_process_ends_at_once_with_readable_lines_and_no_traceback(command):
     environ = {"PATH": os.environ["PATH"], "APP_ENV": "Production", "SECRET_KEY": "hunter2", "GUNICORN_PROCESSES": "x"}

@@ -10,8 +10,8 @@ from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_READY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 
-from app.database import StatementTimeout, database_state, time_limit, transient, wait
-from app.extensions import db
+from flagstone.database import StatementTimeout, database_state, time_limit, transient, wait
+from flagstone.extensions import db
 
 NOWHERE = "postgresql://app@127.0.0.1:1/app"
 

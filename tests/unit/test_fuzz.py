@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
-from app.config import load
+from flagstone.config import load
 from tests.unit.conftest import sign_up
 
 HEADERS = """Accept Accept-Encoding Accept-Language Access-Control-Request-Headers Access-Control-Request-Method

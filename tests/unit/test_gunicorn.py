@@ -4,7 +4,7 @@ import pytest
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from app.config import ConfigError
+from flagstone.config import ConfigError
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from flask import g
 
 from app.auth.current import current_user
-from app.config import ConfigError, load
-from app.extensions import db
-from app.log import SharedFileHandler, configure, redact
+from flagstone.config import ConfigError, load
+from flagstone.extensions import db
+from flagstone.log import SharedFileHandler, configure, redact
 from tests.unit.conftest import sign_up
 
 ROOT = Path(__file__).parents[2]
@@ -249,7 +249,8 @@ def test_without_an_address_nothing_of_sentry_is_imported():
     )
 
 
-def test_gunicorns_master_loads_no_flask_for_its_log():
-    script = "import sys, log; sys.exit('flask' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "app", timeout=30, check=False)
+def test_gunicorns_master_loads_no_flask_for_its_settings_and_its_log():
+    read = "from flagstone import config, log; log.configure(config.load())"
+    script = f"import sys; {read}; sys.exit('flask' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False)
     assert done.returncode == 0

@@ -20,7 +20,7 @@ gevent.spawn(beat)
 """
 LOGINS = """
 from app import create_app
-from app.config import load
+from flagstone.config import load
 app = create_app(load({"APP_ENV": "Test", "LOG_LEVEL": "error"}))
 def log_in(_):
     answer = app.test_client().post("/api/token", json={"email": "nobody@example.test", "password": "x"})
@@ -37,7 +37,7 @@ def run(code, tmp_path):
 
 HASHES = """
 from gevent.pool import Pool
-from app import loop
+from flagstone import loop
 loop.WAITING = 4
 log_in(0)  # a hash of nobody, and all that is loaded late
 started = time.monotonic()
@@ -61,7 +61,7 @@ def test_no_connection_waits_with_a_hash(tmp_path):
     """Or a crowd of logins would take the pool from everybody else."""
     code = """
 from app.auth import passwords
-from app.extensions import db
+from flagstone.extensions import db
 with app.test_request_context():
     held = []
     def verify(*_):
@@ -74,14 +74,14 @@ print(held)
 """
     settings = f'"DATABASE_URL": "sqlite:///{tmp_path}/db", '
     logins = LOGINS.replace('{"APP_ENV"', "{" + settings + '"APP_ENV"')
-    code = "from app.extensions import db\nwith app.app_context(): db.create_all()\n" + code
+    code = "from flagstone.extensions import db\nwith app.app_context(): db.create_all()\n" + code
     assert run(logins + code, tmp_path).splitlines()[-1] == "[0]"
 
 
 WATCHED = """
 import logging, sys
-from app import loop, log
-from app.config import load
+from flagstone import loop, log
+from flagstone.config import load
 log.configure(load({"APP_ENV": "Test", "LOG_FORMAT": "json"}))
 loop.Watchdog()
 def compute(seconds):

@@ -5,10 +5,10 @@ from socket import create_server
 
 import pytest
 
-from app.background import Task
-from app.config import ConfigError, load
-from app.extensions import db
-from app.mail import Mail, compose, deliver, open_session, port, send_mail
+from flagstone.background import Task
+from flagstone.config import ConfigError, load
+from flagstone.extensions import db
+from flagstone.mail import Mail, compose, deliver, open_session, port, send_mail
 from tests.smtp import certificate, mail_server
 from tests.wait import until
 
@@ -81,7 +81,7 @@ def test_a_server_that_is_down_gets_the_mail_later_and_the_log_has_no_address(ma
     with app.app_context():
         send_mail("you@example.com", "Subject", "Text")
         assert waiting() == ["you@example.com"]
-        told = next(record.getMessage() for record in caplog.records if record.name == "app.mail")
+        told = next(record.getMessage() for record in caplog.records if record.name == "flagstone.mail")
         assert "127.0.0.1:1 did not take a mail, trying again in" in told
         assert "refused" in told
         assert "you@example.com" not in caplog.text
@@ -111,7 +111,7 @@ def test_a_refused_recipient_holds_up_no_other_mail(make_app, caplog):
                 send_mail(to, "Subject", "Text")
             assert waiting() == ["no@example.com"]
     assert server.recipients() == ["you@example.com"]
-    told = [record.getMessage() for record in caplog.records if record.name == "app.mail"]
+    told = [record.getMessage() for record in caplog.records if record.name == "flagstone.mail"]
     assert any("was refused, trying again in" in line for line in told)
     assert not any("@example.com" in line for line in told)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.extensions import db
+from flagstone.extensions import db
 
 
 @pytest.fixture

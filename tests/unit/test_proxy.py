@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from app.config import ConfigError
+from flagstone.config import ConfigError
 
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.9",

@@ -6,7 +6,7 @@ import pytest
 from flask import redirect, request
 from playwright.sync_api import sync_playwright
 
-from app.redirects import local_target
+from flagstone.redirects import local_target
 from tests.unit.conftest import USER, sign_up
 
 LOCAL = [

@@ -8,12 +8,12 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.auth.model import User
-from app.beat import SCHEDULE
-from app.broker import with_password
-from app.extensions import db
-from app.log_context import request_id
 from app.reports import tasks
 from app.reports.model import Report
+from flagstone.beat import SCHEDULE
+from flagstone.broker import with_password
+from flagstone.extensions import db
+from flagstone.log_context import request_id
 from tests.shell import run
 from tests.unit.conftest import sign_up
 
@@ -166,7 +166,9 @@ def test_what_beat_queues_is_a_task_that_the_worker_knows(app):
 
 def test_beat_loads_no_database():
     """It would take twice the memory."""
-    assert run(sys.executable, "-c", "import sys, app.beat; print('sqlalchemy' in sys.modules)").stdout == "False\n"
+    assert (
+        run(sys.executable, "-c", "import sys, flagstone.beat; print('sqlalchemy' in sys.modules)").stdout == "False\n"
+    )
 
 
 def test_the_request_id_is_that_of_the_request_that_queued_the_task(client, monkeypatch):

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import get_type_hints
 
-from app.config import ENVIRONMENTS, BaseConfig
+from app.settings import Settings
+from flagstone.config import ENVIRONMENTS
 
 # By the compose files, by secrets, by the base image, or for a debugger only.
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
@@ -33,13 +34,15 @@ def test_the_compose_files_read_only_what_is_documented():
 
 
 def test_what_is_documented_is_read_by_something():
-    application = {*get_type_hints(BaseConfig)}
-    gunicorn = set(re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("app/gunicorn.conf.py").read_text()))
+    application = {*get_type_hints(Settings)}
+    gunicorn = set(
+        re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("flagstone/gunicorn.conf.py").read_text())
+    )
     assert set(documented()) <= read_by_compose() | application | gunicorn
 
 
 def test_every_setting_of_the_application_is_documented():
-    assert {*get_type_hints(BaseConfig)} - SET_BY_US <= set(documented())
+    assert {*get_type_hints(Settings)} - SET_BY_US <= set(documented())
 
 
 def test_the_defaults_shown_are_the_defaults():
@@ -49,8 +52,8 @@ def test_the_defaults_shown_are_the_defaults():
     for name, value in shown.items():
         if name in in_compose:
             assert value == in_compose[name], name
-        elif hasattr(BaseConfig, name):
-            assert value == str(getattr(BaseConfig, name)), name
+        elif hasattr(Settings, name):
+            assert value == str(getattr(Settings, name)), name
 
 
 def table_rows(heading):
@@ -69,13 +72,13 @@ def test_the_page_on_configuration_has_the_settings_of_env_example_with_their_de
 
 def test_the_page_on_configuration_says_who_reads_each():
     for name, (_, readers) in table_rows("All of them").items():
-        assert ("app" in readers.split(", ")) == (name in get_type_hints(BaseConfig)), name
+        assert ("app" in readers.split(", ")) == (name in get_type_hints(Settings)), name
         assert ("compose" in readers.split(", ")) == (name in read_by_compose()), name
 
 
 def test_the_page_on_limits_names_settings_and_files_that_are_there():
     page = Path("docs/limits.md").read_text()
-    code = "".join(file.read_text() for file in Path("app").rglob("*.py"))
+    code = "".join(file.read_text() for folder in ("flagstone", "app") for file in Path(folder).rglob("*.py"))
     for name in re.findall(r"`([A-Z_]{4,})`", page):
         assert name in documented() or re.search(rf"^{name} = ", code, re.MULTILINE), name
     for file in re.findall(r"`([\w./-]+\.(?:py|yaml|conf|template))`", page):

@@ -1,4 +1,4 @@
-"""nginx/static.py, which prepares the static files at the build, and app/static_files.py, which uses its manifest."""
+"""nginx/static.py, which prepares the static files at the build, and flagstone/static_files.py with its manifest."""
 
 import gzip
 import importlib.util
@@ -11,7 +11,7 @@ import brotli
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILES = ("app/Dockerfile", "nginx/Dockerfile")
+DOCKERFILES = ("flagstone/Dockerfile", "nginx/Dockerfile")
 UNPACK = {"br": brotli.decompress, "gzip": gzip.decompress, "zstd": zstd.decompress}
 
 spec = importlib.util.spec_from_file_location("static_build", ROOT / "nginx" / "static.py")
@@ -194,7 +194,7 @@ def published(make_app, tmp_path, monkeypatch):
 
     def start(manifest):
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-        monkeypatch.setattr("app.static_files.MANIFEST", tmp_path / "manifest.json")
+        monkeypatch.setattr("flagstone.static_files.MANIFEST", tmp_path / "manifest.json")
         return make_app()
 
     return start

@@ -12,10 +12,10 @@ import pytest
 from flask import request
 from sqlalchemy.exc import OperationalError
 
-from app import incoming, uploads
-from app.extensions import db
 from app.notes import model
-from app.uploads import safe_name
+from flagstone import incoming, uploads
+from flagstone.extensions import db
+from flagstone.uploads import safe_name
 from tests.unit.conftest import sign_up
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20

@@ -5,7 +5,7 @@ request that would queue one more gets a 503; tasks and the clock queue all the 
 
 A task may run twice: it is acknowledged when it ends, so that one whose worker died comes back. Write it accordingly.
 A worker holds what is not due yet, and Redis takes a message that is held for long for lost, so no delay is longer than
-TASK_TIME_LIMIT. What has to wait longer is a row with a time, and a task of app/beat.py that looks for it.
+TASK_TIME_LIMIT. What has to wait longer is a row with a time, and a task of flagstone/beat.py that looks for it.
 """
 
 from datetime import UTC, datetime
@@ -19,11 +19,11 @@ from flask import Flask, Response, current_app, g, has_request_context
 from redis import Redis
 from werkzeug.exceptions import ServiceUnavailable
 
-from app.broker import FIRST, HEARTBEAT, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue
-from app.cache import REDIS_GONE, redis_client
-from app.errors import error_response
-from app.extensions import db
-from app.log_context import log_context
+from flagstone.broker import FIRST, HEARTBEAT, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue
+from flagstone.cache import REDIS_GONE, redis_client
+from flagstone.errors import error_response
+from flagstone.extensions import db
+from flagstone.log_context import log_context
 
 
 class Task(celery.Task):
@@ -51,7 +51,7 @@ class Task(celery.Task):
         if eta:
             delay = (eta - datetime.now(UTC)).total_seconds()
         if delay > limit:
-            raise ValueError(f"a task can be delayed by TASK_TIME_LIMIT, {limit} s, at most: see app/background.py")
+            raise ValueError(f"a task can be delayed by TASK_TIME_LIMIT, {limit} s, at most: flagstone/background.py")
 
     def check_room(self, client: Redis, priority: int) -> None:
         try:

@@ -28,10 +28,10 @@ from flask.cli import with_appcontext
 from sqlalchemy import DateTime, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.background import Task
-from app.broker import QUEUE_GONE
-from app.database import CreatedAt
-from app.extensions import db
+from flagstone.background import Task
+from flagstone.broker import QUEUE_GONE
+from flagstone.database import CreatedAt
+from flagstone.extensions import db
 
 logger = logging.getLogger(__name__)
 

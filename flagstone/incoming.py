@@ -1,6 +1,6 @@
 """Requests that bring files: few at once, onto the disk, and only to views that say so with `takes_files`.
 
-Every other view takes a form's few kilobytes (app/validation.py).
+Every other view takes a form's few kilobytes (flagstone/validation.py).
 """
 
 import os
@@ -18,8 +18,8 @@ from flask import Flask, current_app, request
 from flask import Request as FlaskRequest
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
-from app.log_context import user_id
-from app.loop import on_disk
+from flagstone.log_context import user_id
+from flagstone.loop import on_disk
 
 WAIT = 5  # seconds, for one of UPLOADS_AT_ONCE
 WAITING_USER, WAITING = 2, 10  # times UPLOADS_AT_ONCE: uploads of one user and of all, those that wait included

@@ -16,10 +16,10 @@ from prometheus_flask_exporter import PrometheusMetrics
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
-from app.broker import queue_length
-from app.cache import REDIS_GONE, make_client
-from app.database import pool_limit
-from app.extensions import cache, db
+from flagstone.broker import queue_length
+from flagstone.cache import REDIS_GONE, make_client
+from flagstone.database import pool_limit
+from flagstone.extensions import cache, db
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 

@@ -1,4 +1,7 @@
-"""What is queued by the clock. `celery --app app.beat beat` loads this and no database: half the memory."""
+"""What is queued by the clock: for the platform, and what app/schedule.py names.
+
+`celery --app flagstone.beat beat` loads this and no database: half the memory.
+"""
 
 import logging
 from typing import Any
@@ -6,29 +9,19 @@ from typing import Any
 from celery import beat
 from celery.schedules import crontab
 
-from app import config, log
-from app.broker import HEARTBEAT, QUEUE_GONE, make_queue
+from flagstone import config, log
+from flagstone.broker import HEARTBEAT, QUEUE_GONE, make_queue
 
 logger = logging.getLogger(__name__)
 
 # Each looks for whatever there is to do, so one that is not queued, as Redis is away, is made up for by the next one.
 SCHEDULE = {
-    "delete expired reports": {
-        "task": "app.reports.tasks.delete_expired",
+    "settle uploads": {
+        "task": "flagstone.uploads.settle",
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 600},  # when no worker runs, they do not pile up
     },
-    "settle uploads": {
-        "task": "app.uploads.settle",
-        "schedule": crontab(minute="*/10"),
-        "options": {"expires": 600},
-    },
-    "queue lost reports again": {
-        "task": "app.reports.tasks.queue_lost",
-        "schedule": crontab(minute="*/5"),
-        "options": {"expires": 300},
-    },
-    "send mail that waits": {"task": "app.mail.deliver", "schedule": crontab(), "options": {"expires": 60}},
+    "send mail that waits": {"task": "flagstone.mail.deliver", "schedule": crontab(), "options": {"expires": 60}},
 }
 
 
@@ -49,4 +42,7 @@ class Scheduler(beat.Scheduler):
 settings = config.load()
 log.configure(settings)
 celery = make_queue({name: getattr(settings, name) for name in dir(settings) if name.isupper()})
-celery.conf.update(beat_schedule=SCHEDULE, beat_scheduler=Scheduler, beat_max_loop_interval=5)
+own = config.part_of_app("schedule")
+celery.conf.update(
+    beat_schedule=SCHEDULE | (own.SCHEDULE if own else {}), beat_scheduler=Scheduler, beat_max_loop_interval=5
+)

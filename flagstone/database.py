@@ -21,7 +21,7 @@ from sqlalchemy import URL, BigInteger, DateTime, Integer, create_engine, inspec
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
-from app.extensions import db
+from flagstone.extensions import db
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ def add_migrations(app: Flask) -> None:
     import flask_migrate
 
     # SQLite cannot alter a column: batch mode writes migrations that copy the table there, and only there.
-    flask_migrate.Migrate(app, db, directory=Path(__file__).with_name("migrations"), render_as_batch=True)
+    flask_migrate.Migrate(app, db, directory=Path(app.root_path, "migrations"), render_as_batch=True)
     if not app.config["DATABASE_URL"]:
         with app.app_context():
             # A new SQLite file (or a test's memory) needs no command before the first page.
-            if not inspect(db.engine).get_table_names():
+            if Path(app.root_path, "migrations").exists() and not inspect(db.engine).get_table_names():
                 flask_migrate.upgrade()
 
 

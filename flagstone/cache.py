@@ -17,7 +17,7 @@ from redis.connection import AbstractConnection
 from redis.exceptions import MasterDownError
 from redis.retry import Retry
 
-from app.extensions import cache
+from flagstone.extensions import cache
 
 logger = logging.getLogger(__name__)
 

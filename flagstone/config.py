@@ -1,4 +1,4 @@
-"""Every setting of the app, and the one place that reads the environment.
+"""Every setting of the platform, and the one place that reads the environment; app/settings.py has the application's.
 
 APP_ENV picks the class. Each annotated setting of that class can be set by an environment variable of its own name,
 or by NAME_FILE, the path of a file that holds the value (a Compose secret). An empty variable counts as not set.
@@ -11,18 +11,16 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parseaddr
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 # In example values. None is so short that a random key contains it by chance.
 EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "password", "placeholder", "secret")
-
-# Seconds after which something ends, so not 0.
-TIMES = ("SESSION_IDLE", "SESSION_LIFETIME", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES", "TASK_TIME_LIMIT")
 
 
 class ConfigError(SystemExit):
@@ -37,7 +35,6 @@ class ConfigError(SystemExit):
 class BaseConfig:
     """What all environments share: the defaults, and what each one means."""
 
-    MSG: str = "Hello from Flagstone"  # shown on the status page
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
     FLAGSTONE_OFFLINE: str | None = None  # set in images built on stand-ins (offline/)
     SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
@@ -76,21 +73,10 @@ class BaseConfig:
     REDIS_TIMEOUT: float = 0.5  # seconds; slower than that is no cache
     CACHE_DEFAULT_TIMEOUT: int = 60  # seconds
 
-    REGISTRATION: bool = True  # anybody may sign up; off: flask user create
-    SESSION_IDLE: int = 7 * 24 * 3600  # seconds without a request after which a session ends;
-    SESSION_LIFETIME: int = 30 * 24 * 3600  # and seconds after which it ends in any case
     SECRET_KEY_FALLBACKS: list[str] = []  # noqa: RUF012 - former keys: sessions made with them stay good
-    JWT_PRIVATE_KEY: str | None = None  # RSA, as PEM; not set: one that lasts as long as the process
-    JWT_PUBLIC_KEYS: str | None = None  # of keys that signed before it, as PEM
-    JWT_ISSUER: str = "flagstone"  # what tokens say of where they come from, and whom they are for;
-    JWT_AUDIENCE: str = "flagstone"  # others are refused
-    JWT_ACCESS_TOKEN_EXPIRES: int = 15 * 60  # seconds
-    JWT_REFRESH_TOKEN_EXPIRES: int = 30 * 24 * 3600  # seconds
 
     WORKER_PROCESSES: int = 1  # tasks that one worker works on at once
     TASK_TIME_LIMIT: int = 60  # seconds until a task is killed; one of a worker that died comes back after three times
-    REPORT_EXPIRES: int = 7 * 24 * 3600  # seconds that a report is kept
-    REPORT_STEP_SECONDS: float = 0.3  # a pause after each tenth, so that the demo has a progress to show
 
     MAIL_SERVER: str | None = None  # not set: mail goes to the log, its text only in development
     MAIL_PORT: int | None = None  # not set: 465 with MAIL_USE_SSL, 587 with MAIL_USE_TLS, else 25
@@ -141,9 +127,7 @@ class BaseConfig:
             faults["SENTRY_DSN"] = "expected https://key@host/project"
         if self.SENTRY_TRACES_SAMPLE_RATE > 1:
             faults["SENTRY_TRACES_SAMPLE_RATE"] = "expected a number from 0 to 1"
-        for name in TIMES:
-            if not 1 <= getattr(self, name) <= 10**9:
-                faults[name] = "expected a number of seconds, 1 or more, below thirty years"
+        faults |= as_seconds(self, "TASK_TIME_LIMIT")
         if self.MAIL_USE_TLS and self.MAIL_USE_SSL:
             faults["MAIL_USE_SSL"] = "expected either MAIL_USE_TLS or MAIL_USE_SSL, both are on"
         elif self.MAIL_USERNAME and not (self.MAIL_USE_TLS or self.MAIL_USE_SSL):
@@ -182,6 +166,7 @@ class ProductionConfig(BaseConfig):
     SECRET_KEY: str = ""
     SESSION_COOKIE_SECURE: bool = True
     SESSION_COOKIE_NAME: str = "__Host-session"  # browsers take it from this very host only, by https
+    REMEMBER_COOKIE_SECURE = True  # Flask-Login's
 
     def faults(self, environ: Mapping[str, str]) -> dict[str, str]:
         faults = super().faults(environ)
@@ -190,8 +175,6 @@ class ProductionConfig(BaseConfig):
             faults |= {"SECRET_KEY": "expected at least 32 random characters, and no example"}
         if not self.DATABASE_URL:
             faults["DATABASE_URL"] = "expected postgresql://user@host/name, it is not set"
-        if not self.JWT_PRIVATE_KEY:
-            faults["JWT_PRIVATE_KEY"] = "expected an RSA key, `make setup` makes one"
         on = {"DEBUG": self.DEBUG, "TESTING": self.TESTING}
         on["FLASK_DEBUG"] = environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")  # as Flask reads it
         return faults | {name: "expected to be off in Production" for name, value in on.items() if value}
@@ -201,15 +184,36 @@ ENVIRONMENTS = {config.APP_ENV: config for config in (DevConfig, ProductionConfi
 
 
 def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
-    """The configuration that APP_ENV picks; Dev where it is not set."""
+    """The configuration that APP_ENV picks, Dev where it is not set, with the application's settings on top."""
     environment = ENVIRONMENTS.get(environ.get("APP_ENV") or "Dev")
     if environment is None:
         raise ConfigError({"APP_ENV": f"expected one of {', '.join(ENVIRONMENTS)}"})
-    config = environment()
+    own = part_of_app("settings")
+    config = type(environment.__name__, (own.Settings, environment), {})() if own else environment()
     unreadable = override(config, environ)
     if faults := config.faults(environ) | unreadable:
         raise ConfigError(faults)
     return config
+
+
+def part_of_app(name: str) -> ModuleType | None:
+    """A file of the application's package, by its path: to import the package would load Flask, and too early."""
+    package = re.match(r"\w+", os.environ.get("FLASK_APP") or "app")
+    found = package and find_spec(package[0])
+    for folder in (found and found.submodule_search_locations) or []:
+        if (path := Path(folder, f"{name}.py")).exists():
+            spec = spec_from_file_location(f"{package[0]}.{name}", path)
+            module = module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    return None
+
+
+def as_seconds(settings: object, name: str) -> dict[str, str]:
+    """The fault of a time after which something ends, if it has one."""
+    if 1 <= getattr(settings, name) <= 10**9:
+        return {}
+    return {name: "expected a number of seconds, 1 or more, below thirty years"}
 
 
 def override(settings: object, environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -65,7 +66,7 @@ def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> No
         old.close()
     for handler in handlers:
         handler.name = "flagstone"
-        handler.addFilter(lambda record: record.__dict__.update(context()) or True)
+        handler.addFilter(lambda record: add_fields(record, context))
         handler.setFormatter(Json() if settings.LOG_FORMAT == "json" else Text(TEXT, defaults={"request_id": "-"}))
         root.addHandler(handler)
     root.setLevel(settings.LOG_LEVEL.upper())
@@ -75,6 +76,12 @@ def configure(settings: Any, context: Callable[[], dict[str, str]] = dict) -> No
     threading.excepthook = lambda args: log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     if not sys.stdout.isatty():  # a person at `flask shell` wants to see a traceback
         sys.excepthook = log_uncaught
+
+
+def add_fields(record: logging.LogRecord, context: Callable[[], dict[str, str]]) -> bool:
+    with suppress(Exception):  # raised here, it would take the place of what is logged
+        record.__dict__.update(context())
+    return True
 
 
 def log_uncaught(*exception: Any) -> None:

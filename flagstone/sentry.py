@@ -5,8 +5,8 @@ from typing import Any
 
 from flask import Flask
 
-from app.log import redact
-from app.log_context import log_context, request_id
+from flagstone.log import redact
+from flagstone.log_context import log_context, request_id
 
 
 def init_app(app: Flask) -> None:

@@ -22,8 +22,8 @@ def request_id() -> str:
 
 
 def user_id() -> str | None:
-    """The id of g.user, a row of the database. Never asks the database for it, not even after a commit."""
-    identity = inspect(g.user).identity if g.get("user") else None
+    """The id of g.user, if that is a row of the database. Never asks the database for it, not even after a commit."""
+    identity = getattr(inspect(g.get("user"), raiseerr=False), "identity", None)
     return str(identity[0]) if identity else None
 
 

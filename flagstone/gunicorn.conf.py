@@ -1,7 +1,6 @@
 """gunicorn reads this file once, in its master process. Settings: https://docs.gunicorn.org/en/stable/settings.html"""
 # ruff: noqa: N999 - this is the name that gunicorn knows
 
-import importlib.util
 import os
 import tempfile
 import traceback
@@ -16,16 +15,9 @@ from gunicorn.glogging import Logger
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
-
-def load(name):
-    """A module of app/. By its path: `import app` would load Flask into the master, before gevent patches a worker."""
-    spec = importlib.util.spec_from_file_location(f"app_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-app_config, app_log = load("config"), load("log")
+# And no more of it: Flask would be loaded before gevent patches a worker. `config` alone is a setting of gunicorn's.
+import flagstone.config
+import flagstone.log
 
 GOING_AWAY = b"\x88\x02\x03\xe9"  # a WebSocket's closing frame (RFC 6455, 5.5.1) with its code, 1001
 
@@ -112,14 +104,14 @@ class ReloadingWorker(Worker):
 
 server = Server()
 # All faults in one start, the app's and the server's, before there is a worker.
-unreadable = app_config.override(server, os.environ)
+unreadable = flagstone.config.override(server, os.environ)
 try:
-    app_settings = app_config.load()
-except app_config.ConfigError as error:
-    raise app_config.ConfigError(error.faults | unreadable) from None
+    app_settings = flagstone.config.load()
+except flagstone.config.ConfigError as error:
+    raise flagstone.config.ConfigError(error.faults | unreadable) from None
 if unreadable:
-    raise app_config.ConfigError(unreadable)
-app_log.configure(app_settings)
+    raise flagstone.config.ConfigError(unreadable)
+flagstone.log.configure(app_settings)
 
 bind = server.GUNICORN_BIND
 worker_class = ReloadingWorker if server.GUNICORN_RELOAD else Worker
@@ -134,8 +126,8 @@ limit_request_fields = 32_768
 limit_request_field_size = 1 << 20
 
 # Longer than nginx keeps an idle connection (nginx/http/upstream.conf): or it would send a request into one that is
-# just closing. Forwarding headers are app/proxy.py's. In development none is kept: a process with former code would
-# wait for it to be closed.
+# just closing. Forwarding headers are flagstone/proxy.py's. In development none is kept: a process with former code
+# would wait for it to be closed.
 keepalive = 0 if reload else 75
 # A drain ends here; Compose's stop_grace_period is longer.
 graceful_timeout = 30
@@ -158,8 +150,8 @@ accesslog = None  # nginx logs each request
 loglevel = app_settings.LOG_LEVEL
 
 
-# The files of app/metrics.py: a folder for each start, and in it a name for each process that its successor takes over.
-# Named after the pid, they would grow in number with each process that is replaced.
+# The files of flagstone/metrics.py: a folder for each start, and in it a name for each process that its successor takes
+# over. Named after the pid, they would grow in number with each process that is replaced.
 def on_starting(server):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-")
 
@@ -174,7 +166,7 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    from app.loop import Watchdog  # only now: in a worker, which gevent has patched
+    from flagstone.loop import Watchdog  # only now: in a worker, which gevent has patched
 
     Watchdog()
 

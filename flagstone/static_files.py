@@ -9,13 +9,14 @@ from typing import Any
 
 from flask import Flask
 
-MANIFEST = Path(__file__).with_name("manifest.json")
+MANIFEST = "manifest.json"  # in the application's folder
 
 
 def init_app(app: Flask) -> None:
-    if not MANIFEST.exists():
+    manifest = Path(app.root_path, MANIFEST)
+    if not manifest.exists():
         return
-    names = json.loads(MANIFEST.read_text())
+    names = json.loads(manifest.read_text())
 
     @app.url_defaults
     def fingerprint(endpoint: str, values: dict[str, Any]) -> None:

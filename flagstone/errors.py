@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Blueprint, Flask, Response, current_app, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import BadHost, BadRequest, HTTPException, SecurityError, ServiceUnavailable
 
-from app.database import describe_error, transient
-from app.log_context import request_id
+from flagstone.database import describe_error, transient
+from flagstone.log_context import request_id
+
+blueprint = Blueprint("flagstone", __name__, template_folder="templates")
+# The application's page, if it has one; ours extends nothing, so that it can always be shown.
+TEMPLATES = ["error.html", "flagstone/error.html"]
 
 # What passes by itself, and the seconds after which to try again.
 TRANSIENT = {
@@ -29,6 +33,7 @@ class InvalidInput(BadRequest):
 
 
 def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
     # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
     app.register_error_handler(HTTPException, error_response)
     for error in (DBAPIError, TimeoutError):
@@ -39,13 +44,26 @@ def error_response(error: HTTPException) -> Response:
     response = Response.force_type(error.get_response(), request.environ)  # keeps Allow, Retry-After and the like
     if request.path.startswith("/api/"):
         body: dict[str, Any] = {"status": error.code, "message": error.description, "request_id": request_id()}
-        if isinstance(error, InvalidInput):
-            body["fields"] = error.fields
+        if fields := faults(error):
+            body["fields"] = fields
         response.data = jsonify(error=body).data
         response.content_type = "application/json"
     elif not isinstance(request.routing_exception, SecurityError | BadHost):  # a page cannot build addresses then
-        response.data = render_template("error.html", error=error)
+        response.data = error_page(error)
     return response
+
+
+def faults(error: HTTPException) -> dict[str, Any] | None:
+    """What is wrong with which field: ours, or what webargs and the libraries on top of it found."""
+    return getattr(error, "fields", None) or (getattr(error, "data", None) or {}).get("messages")
+
+
+def error_page(error: HTTPException) -> str:
+    try:
+        return render_template(TEMPLATES, error=error)
+    except Exception:
+        current_app.logger.exception("The application's error page cannot be shown")
+        return render_template(TEMPLATES[-1:], error=error)
 
 
 def database_error(error: DBAPIError | TimeoutError) -> Response:

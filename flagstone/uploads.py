@@ -20,12 +20,12 @@ from sqlalchemy import String
 from sqlalchemy.orm import mapped_column
 from werkzeug.datastructures import FileStorage
 
-from app import incoming
-from app.config import ConfigError
-from app.errors import InvalidInput
-from app.extensions import db
-from app.incoming import Part
-from app.loop import on_disk
+from flagstone import incoming
+from flagstone.config import ConfigError
+from flagstone.errors import InvalidInput
+from flagstone.extensions import db
+from flagstone.incoming import Part
+from flagstone.loop import on_disk
 
 NAME_MAX = 200
 DOUBTFUL = 3600  # seconds until a .part is none that a request still works on

@@ -5,10 +5,10 @@ from typing import Any
 from flask import Flask, abort, request
 from flask.json.provider import DefaultJSONProvider
 
-from app.errors import InvalidInput
+from flagstone.errors import InvalidInput
 
 # Larger than any valid form or JSON document here, in any encoding. A view that needs more sets
-# request.max_content_length, or takes files (app/incoming.py).
+# request.max_content_length, or takes files (flagstone/incoming.py).
 REQUEST_MAX = 128 * 1024
 
 

@@ -1,12 +1,16 @@
 """Liveness and readiness, for Docker, load balancers and people."""
 
-from flask import Blueprint, current_app
+from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
 
-from app.cache import cache_state
-from app.database import database_state
+from flagstone.cache import cache_state
+from flagstone.database import database_state
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/live")
