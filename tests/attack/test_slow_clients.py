@@ -31,6 +31,7 @@ def test_slow_bodies_over_http_3_cost_nobody_100_ms_either(attacked):
     assert attacked.logs("nginx").count("HTTP/3.0") >= begun + 200
 
 
+@pytest.mark.long
 def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_anywhere):
     with from_anywhere.watched(), from_anywhere.visitor(), Crowd(from_anywhere.site) as crowd:
         crowd.tries(EVERYBODY, "http/1.1", "idle")
@@ -38,6 +39,7 @@ def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_any
         assert from_anywhere.connections() > EVERYBODY * 0.8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http/1.1", "h2"])
 def test_as_many_connections_as_there_may_be_with_the_largest_headers_fit_into_memory(from_anywhere, protocol):
     with from_anywhere.watched():
