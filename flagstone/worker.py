@@ -1,7 +1,5 @@
-"""What `celery --app flagstone.worker` loads: the queue of the application that FLASK_APP names."""
+"""What `celery --app flagstone.worker` loads: the queue of the application that gunicorn serves."""
 
-import os
+from flagstone import wsgi
 
-from flask.cli import ScriptInfo
-
-celery = ScriptInfo(os.environ.get("FLASK_APP", "app")).load_app().extensions["celery"]
+celery = wsgi.app.extensions["celery"]

@@ -104,12 +104,3 @@ def attacked():
     settings = {"ACME_SERVER": "http://127.0.0.1:9/directory", "MAX_BODY_SIZE": "200m"}
     with production("attacked", "tests/attack/compose.yaml", kind=Attacked, **settings) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def from_anywhere(attacked):
-    """For nginx the crowd is now as many clients as it has connections."""
-    attacked.compose("up", "--detach", "--wait", "nginx", CONNECTION_LIMIT="9999")
-    yield attacked
-    attacked.compose("up", "--detach", "--wait", "nginx")
-    attacked.await_health("ok")

@@ -22,8 +22,7 @@ class Attackers:
     """Each attack goes on until the time is over, whatever comes back; `statuses` has the answers by attack."""
 
     def __init__(self, stack):
-        self.stack, self.site = stack, stack.site
-        self.end = time.monotonic() + SECONDS
+        self.site, self.end = stack.site, time.monotonic() + SECONDS
         self.statuses, self.notes, self.files = {}, [], []
         self.requests, self.kinds = itertools.cycle(variants()), itertools.cycle(openings(self.site.host))
 

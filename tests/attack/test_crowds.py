@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.shell import docker, run
-from tests.stack.site import Site
+from tests.shell import run
 from tests.wait import until
 
 CROWD = 100
@@ -18,11 +17,8 @@ CROWD = 100
 
 @pytest.fixture(scope="module")
 def process(attacked):
-    """One process of gunicorn, asked without nginx: what it does is not hidden by another one."""
-    with attacked.probe("--env", "GUNICORN_PROCESSES=1") as name:
-        docker("network", "connect", f"{attacked.project}_edge", name)
-        site = Site(name, 8000, attacked.site.host)
-        until(lambda: site.get("/health/live").status == 200, within=30)
+    """A single one of gunicorn: what it does is not hidden by another one."""
+    with attacked.probe_by_itself() as site:
         yield site
 
 

@@ -31,6 +31,15 @@ def test_slow_bodies_over_http_3_cost_nobody_100_ms_either(attacked):
     assert attacked.logs("nginx").count("HTTP/3.0") >= begun + 200
 
 
+@pytest.fixture(scope="module")
+def from_anywhere(attacked):
+    """For nginx the crowd is now as many clients as it has connections."""
+    attacked.compose("up", "--detach", "--wait", "nginx", CONNECTION_LIMIT="9999")
+    yield attacked
+    attacked.compose("up", "--detach", "--wait", "nginx")
+    attacked.await_health("ok")
+
+
 @pytest.mark.long
 def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_anywhere):
     with from_anywhere.watched(), from_anywhere.visitor(), Crowd(from_anywhere.site) as crowd:

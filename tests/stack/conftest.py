@@ -60,6 +60,17 @@ class Stack:
             docker("rm", "--force", name)
 
     @contextmanager
+    def probe_by_itself(self, **settings):
+        """The probe beside `app`, as one process of gunicorn; yields a Site that asks it without nginx."""
+        settings = {"GUNICORN_PROCESSES": 1, **settings}
+        options = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+        with self.probe(*options) as name:
+            docker("network", "connect", f"{self.project}_edge", name)
+            site = Site(name, 8000, self.site.host)
+            until(lambda: site.get("/health").status == 200, within=30)
+            yield site
+
+    @contextmanager
     def probe_behind_nginx(self, *options):
         """The probe in the place of `app`; yields a Site that asks it without nginx."""
         with self.without("app"), self.probe("--use-aliases", *options) as name:

@@ -8,7 +8,6 @@ from urllib.parse import quote
 import pytest
 
 from tests.shell import docker
-from tests.stack.site import Site
 from tests.wait import until
 
 LIMITS = {"DATABASE_POOL_SIZE": 1, "DATABASE_MAX_OVERFLOW": 1, "DATABASE_POOL_TIMEOUT": 1, "DATABASE_TIMEOUT": 4}
@@ -16,12 +15,8 @@ LIMITS = {"DATABASE_POOL_SIZE": 1, "DATABASE_MAX_OVERFLOW": 1, "DATABASE_POOL_TI
 
 @pytest.fixture(scope="module")
 def probe(prod):
-    """One process with two connections, asked without nginx."""
-    settings = {"GUNICORN_PROCESSES": 1, **LIMITS}
-    with prod.probe(*(word for name, value in settings.items() for word in ("--env", f"{name}={value}"))) as name:
-        docker("network", "connect", f"{prod.project}_edge", name)
-        site = Site(name, 8000, prod.site.host)
-        until(lambda: site.get("/health").status == 200, within=30)
+    """One process with two connections."""
+    with prod.probe_by_itself(**LIMITS) as site:
         yield site
 
 

@@ -7,17 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.shell import docker, run
-from tests.stack.site import Site
 from tests.wait import until
 
 
 @pytest.fixture
 def waiting(prod):
-    """One gunicorn process, asked without nginx."""
-    with prod.probe("--env", "GUNICORN_PROCESSES=1") as name:
-        docker("network", "connect", f"{prod.project}_edge", name)
-        site = Site(name, 8000, prod.site.host)
-        until(lambda: site.get("/health/live").status == 200, within=30)
+    with prod.probe_by_itself() as site:
         yield site
 
 
