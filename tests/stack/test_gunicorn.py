@@ -30,9 +30,8 @@ def test_fifty_requests_that_wait_in_the_database_wait_together(waiting):
 
 
 def test_who_holds_up_all_requests_of_a_process_is_in_the_log_with_its_stack(waiting):
-    waiting.get("/compute?seconds=0.3")
-
     def told():
+        waiting.get("/compute?seconds=0.3")
         lines = run("docker", "logs", waiting.address).stdout.splitlines()
         return next((json.loads(line) for line in lines if "/srv/probe.py" in line), None)
 
