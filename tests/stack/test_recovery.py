@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.shell import docker
-from tests.stack.conftest import edited
+from tests.stack.conftest import edited, kill
 from tests.wait import until
 
 
@@ -32,7 +32,7 @@ def test_a_crashed_container_comes_back_by_itself(prod, service):
     """Its first process dies as by the kernel's out-of-memory killer."""
     kept = prod.site.post_json("/api/items", {"name": f"before {service} crashed"}).json["id"]
     state = prod.inspect(service)["State"]
-    docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
+    kill("KILL", state["Pid"])
     until(lambda: prod.inspect(service)["State"]["StartedAt"] != state["StartedAt"], within=20)
     prod.await_healthy(service)
     prod.await_health("ok", within=40)
