@@ -6,6 +6,7 @@ import pytest
 
 from tests.shell import docker
 from tests.stack.conftest import edited, kill
+from tests.stack.test_uploads import upload
 from tests.wait import until
 
 
@@ -103,11 +104,12 @@ def test_a_managed_redis_and_database_are_reached_by_all_that_use_them(prod, els
     assert asked.returncode == 0, asked.stderr
 
 
-def test_data_outlives_down_and_up(stack):
-    kept = stack.site.post_json("/api/items", {"name": "before down"}).json["id"]
+def test_rows_and_files_outlive_down_and_up(stack):
+    kept = upload(stack.site, "kept.txt", b"kept").json["id"]
     stack.down()
     stack.up()
-    assert stack.site.get(f"/api/items/{kept}").json["name"] == "before down"
+    assert stack.site.get(f"/api/items/{kept}").json["name"] == "With a file"
+    assert stack.site.get(f"/items/{kept}/file").body == b"kept"
 
 
 def test_a_second_up_changes_nothing(stack):
