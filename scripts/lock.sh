@@ -14,7 +14,7 @@ for list in flagstone/requirements nginx/requirements tests/requirements app/req
   echo "# Made by \`make lock\` from ${list#*/}.in." >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv==0.13.8 >&2
-    cp $list.txt /tmp/locked.txt
+    [ ! -e $list.txt ] || cp $list.txt /tmp/locked.txt
     uv --system-certs pip compile --quiet --python-platform linux --generate-hashes --no-emit-index-url --no-header \
       --output-file /tmp/locked.txt $* $list.in
     cat /tmp/locked.txt" >>"$new"
