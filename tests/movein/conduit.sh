@@ -52,7 +52,7 @@ cat >app/nginx/login-addresses.conf <<'CONF'
 CONF
 echo 'PROJECT_NAME=conduit' >app/.env.example
 echo 'exclude = ["*"]' >app/ruff.toml # its style is its own
-touch app/packages.txt app/public/.gitkeep app/static/.gitkeep
+touch app/packages.txt app/public/.gitkeep app/static/nothing.txt # of no static file nginx/static.py makes no folder
 
 { printf -- '-c ../flagstone/requirements.txt\n-c ../tests/requirements.txt\n' && cat $from/requirements/prod.txt; } >app/requirements.in
 cp tests/movein/conduit.txt app/requirements.txt # where there is no lock yet, the latest versions are taken

@@ -64,7 +64,7 @@ class Blog:
         form = {**ann, "email": "ann@example.com", "password2": ann["password"]}
         assert self.visitor.submit("/auth/register", **form).headers["Location"] == "/auth/login"
         answer = self.visitor.submit("/auth/login", **ann, remember_me="y")
-        assert answer.headers["Location"] == "/", answer.text
+        assert answer.headers["Location"] == "/index", answer.text
         return answer
 
     def write_something(self):
@@ -232,7 +232,7 @@ def test_the_template_has_no_more_to_say_against_it(checkout):
     project = ("compose", "--project-name", f"{os.environ['TEST_ID']}-{checkout.name}", "--profile", "test")
     compose = ("docker", *project, "--file", str(checkout / "compose.yaml"))
     run(*compose, "build", "--quiet", "tests", timeout=900)
-    contract = ("pytest", "--quiet", "tests/unit/test_your_app.py")
+    contract = ("pytest", "--noconftest", "tests/unit/test_your_app.py")
     environment = {"TEST_COPY": str(checkout), "TEST_USER": f"{os.getuid()}:{os.getgid()}"}
     run(*compose, "run", "--rm", "--no-TTY", "tests", *contract, timeout=300, **environment)
 
