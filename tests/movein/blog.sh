@@ -26,9 +26,9 @@ services:
     command: [sh, -c, flask wait-for-database && exec flask db upgrade --directory app/migrations]
   worker:
     <<: *app
-    command: [python, -m, flagstone.environment, sh, -c, exec rq worker --url "$$REDIS_URL" blog-tasks]
+    command: [python, -m, flagstone.environment, sh, -c, export RQ_REDIS_URL="$$REDIS_URL" && exec rq worker blog-tasks]
     healthcheck: # it is registered in Redis by its host
-      test: [CMD-SHELL, 'python -m flagstone.environment sh -c "rq info --url \$$REDIS_URL --only-workers" | grep -q "$$(hostname)"']
+      test: [CMD-SHELL, "python -m flagstone.environment sh -c 'RQ_REDIS_URL=$$REDIS_URL rq info -W' | grep -q $$(hostname)"]
       interval: 30s
       timeout: 10s
       start_period: 30s

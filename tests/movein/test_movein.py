@@ -194,7 +194,9 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 APPLICATIONS = {"blog": Blog, "flaskr": Flaskr, "conduit": Conduit}
 
 
-@pytest.fixture(scope="module", params=APPLICATIONS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in APPLICATIONS]
+)
 def name(request):
     return request.param
 

@@ -29,7 +29,7 @@ class User(UserMixin, db.Model):
 
     def launch_task(self, name, description):
         rq_job = current_app.task_queue.enqueue(f"app.tasks.{name}", self.id)
-        job = Job(id=rq_job.get_id(), name=name, description=description, user=self)
+        job = Job(id=rq_job.id, name=name, description=description, user=self)
         db.session.add(job)
         return job
 

@@ -28,7 +28,7 @@ def export_posts(user_id):
             time.sleep(0.1)
             _set_progress(rq_job, 100 * number // len(posts))
         # The row of this job is committed by the request that queued it, perhaps a moment later.
-        while not (job := db.session.scalar(sa.select(Job).where(Job.id == rq_job.get_id()))):
+        while not (job := db.session.scalar(sa.select(Job).where(Job.id == rq_job.id))):
             db.session.rollback()
             time.sleep(0.1)
         job.result = json.dumps({"posts": data})
