@@ -19,10 +19,12 @@ NO_SERVICE = {"OperationalError", "ProgrammingError", "ConnectionError"}
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """As gunicorn, `flask` and the worker load it."""
+    module = re.search(r"^\s+APP_MODULE: (\S+)", (APP / "services.yaml").read_text(), re.MULTILINE)
     with pytest.MonkeyPatch.context() as environment:
+        environment.chdir(APP.parent)
+        environment.setenv("APP_MODULE", module[1] if module else "app")
         environment.setenv("APP_ENV", "Test")
         environment.setenv("UPLOAD_FOLDER", str(tmp_path_factory.mktemp("uploads")))
-        environment.setenv("LOG_TO_STDOUT", "1")
         environment.delitem(sys.modules, "flagstone.wsgi", raising=False)
         yield importlib.import_module("flagstone.wsgi").app
 
