@@ -115,12 +115,13 @@ class Stack:
         return found["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
 
     def sql(self, statement):
-        return self.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+        psql = ("psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+        return docker("exec", self.container("db"), *psql)
 
     def redis(self, *command):
         password = r"""REDISCLI_AUTH="$(tr -d '\r\n' </run/secrets/redis_password)" """
         call = f"{password} redis-cli {' '.join(command)}"
-        return self.compose("exec", "-T", "redis", "sh", "-c", call)
+        return docker("exec", self.container("redis"), "sh", "-c", call)
 
     def services(self):
         return self.compose("config", "--services").split()
