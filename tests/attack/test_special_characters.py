@@ -33,5 +33,5 @@ def test_a_mail_leaves_with_its_password_by_the_queue(attacked):
 
 
 def test_development_mounts_the_source_of_such_a_folder(attacked):
-    dev = Stack("odd", ("compose.yaml",), folder=attacked.folder)
+    dev = Stack(attacked.name, ("compose.yaml",), folder=attacked.folder)
     assert dev.once("app", "cat", "app/__init__.py").stdout == Path("app/__init__.py").read_text()

@@ -56,7 +56,9 @@ def work(self, job_id):
         if job is None or job.state in OVER:
             return
         job.state = "running"
+        db.session.commit()
         for step in range(STEPS):
+            db.session.refresh(job)  # begins a transaction, as work does that reads what it works on
             time.sleep(current_app.config["STEP_SECONDS"])
             job.progress = 100 * (step + 1) // STEPS
             db.session.commit()
