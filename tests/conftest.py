@@ -1,24 +1,46 @@
-"""`make test` runs two processes side by side: one tests the production stack, the other all the rest."""
+"""Each process of the tests works in a copy of the checkout, whose application is tests/probe: what holds there, holds
+for any. Python imports from the checkout itself, where `app` is the application; app/tests is about that one.
+"""
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-# Here and not in a hook: tests/stack/conftest.py reads TEST_ID as soon as it is loaded.
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    # Tests edit the files that containers have mounted, so each process has a checkout of its own.
-    shutil.copytree(Path.cwd(), worker, symlinks=True, ignore=shutil.ignore_patterns("gw*"))
-    os.chdir(worker)
-    os.environ["TEST_ID"] += f"-{worker}"
+from tests.shell import run
+
+ROOT = Path(__file__).parents[1]
+COPIES = ROOT / "copies"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if WORKER:  # here, because tests/stack/conftest.py reads it as soon as it is loaded
+    os.environ["TEST_ID"] += f"-{WORKER}"
+
+
+def copy(name):
+    """The checkout once more, for tests that edit files which containers have mounted."""
+    return Path(shutil.copytree(ROOT, COPIES / f"{name}{WORKER}", symlinks=True, ignore=shutil.ignore_patterns("copies")))
+
+
+@cache
+def enter_copy():
+    os.chdir(copy("probe"))
+    shutil.rmtree("app")
+    shutil.copytree("tests/probe", "app")
+    run("chmod", "-R", "a+rX", "app")  # as `make setup` does it for another app/
+
+
+def pytest_configure(config):
+    if config.option.dist == "no":  # `make test` runs two processes, and one that only tells them what to do
+        enter_copy()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """What shares a stack runs in one process; images and unit tests run in whichever is free."""
+    """What shares a stack runs in one process, the largest groups first; any other test in whichever is free."""
     for item in items:
-        if "prod" in item.fixturenames or "[prod" in item.name:
-            item.add_marker(pytest.mark.xdist_group("production"))
-        elif item.path.parent.name in ("stack", "tls", "attack"):
-            item.add_marker(pytest.mark.xdist_group("others"))
+        stacks = {"dev", "prod", "tls", "attacked"} & {*item.fixturenames, *item.name.rpartition("[")[2][:-1].split("-")}
+        if stacks:
+            of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
+            item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))

@@ -37,10 +37,10 @@ def hello(window=65535):
 def openings(host):
     """By protocol and kind: what a client says before it goes slow. None: nothing, not even TLS."""
     get = f"GET /static/style.css HTTP/1.1\r\nHost: {host}\r\n".encode()
-    post = f"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000\r\n\r\nx".encode()
+    post = f"POST /api/items HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000\r\n\r\nx".encode()
     fields = ((b":scheme", b"https"), (b":authority", host.encode()))
     h2_get = block((b":method", b"GET"), (b":path", b"/static/style.css"), *fields)
-    h2_post = block((b":method", b"POST"), (b":path", b"/api/notes"), *fields)
+    h2_post = block((b":method", b"POST"), (b":path", b"/api/items"), *fields)
     large = [(b"x-%d" % number, b"x" * LARGE) for number in range(3)]
     return {
         ("http/1.1", "idle"): None,

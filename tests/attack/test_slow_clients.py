@@ -24,7 +24,7 @@ def test_one_address_with_20_000_slow_connections_costs_nobody_else_100_ms(attac
 def test_slow_bodies_over_http_3_cost_nobody_100_ms_either(attacked):
     begun = attacked.logs("nginx").count("HTTP/3.0")
     slow = ("--limit-rate", "100", "--max-time", "10", "--data", "x" * 90_000)
-    many = ("--parallel", "--parallel-immediate", "--parallel-max", "200", f"https://{DOMAIN}/api/notes?[1-200]")
+    many = ("--parallel", "--parallel-immediate", "--parallel-max", "200", f"https://{DOMAIN}/api/items?[1-200]")
     crowd = ("nice", *command(attacked, "h3", *slow, *many))
     with attacked.watched(), attacked.visitor(), subprocess.Popen(crowd, stdout=subprocess.DEVNULL) as process:
         until(lambda: process.poll() is not None, within=60)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from tests.stack.test_hosts import ask_within
 from tests.wait import until
 
-HIDDEN = b"GET /api/notes/987654321 HTTP/1.1\r\nHost: app\r\n\r\n"
+HIDDEN = b"GET /api/items/987654321 HTTP/1.1\r\nHost: app\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked"
 LENGTH = b"Content-Length: "
 ODD_CHUNKED = [
@@ -54,7 +54,7 @@ ODD_CHUNKS = [
 
 
 def request(*headers, body, method=b"POST"):
-    return b"\r\n".join((method + b" /api/notes HTTP/1.1", b"Host: {host}", *headers, b"", body))
+    return b"\r\n".join((method + b" /api/items HTTP/1.1", b"Host: {host}", *headers, b"", body))
 
 
 def variants():
@@ -89,12 +89,12 @@ def hidden_requests(stack):
     """How many the application had."""
     _, _, metrics = ask_within(stack.container("app"), "/metrics", "app")
     counts = [line.rpartition(" ") for line in metrics.splitlines() if "_seconds_count{" in line]
-    return sum(float(count) for series, _, count in counts if "/api/notes/<int:note_id>" in series)
+    return sum(float(count) for series, _, count in counts if "/api/items/<int:item_id>" in series)
 
 
 def test_no_part_of_a_request_reaches_the_application_as_another_one(attacked):
     """nginx itself would never pass on a request for this host; the application would serve it."""
-    ask_within(attacked.container("app"), "/api/notes/987654321", "app")
+    ask_within(attacked.container("app"), "/api/items/987654321", "app")
     until(lambda: hidden_requests(attacked) == 1, within=5, what="it is seen if it gets there")
     for raw in variants():
         send(attacked.site, raw)

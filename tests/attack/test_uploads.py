@@ -1,4 +1,4 @@
-"""One signed-up user sends all the files that a machine can send."""
+"""One client sends all the files that a machine can send."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,16 +9,18 @@ from tests.stack.test_uploads import form
 from tests.wait import until
 
 SIZE = 4 * 1024 * 1024
+FIELDS = {"name": "With a file"}
 CROWD = 300  # more than the memory of any container, together
-BODY, HEADERS = form("a.png", b"\x89PNG\r\n\x1a\n" + bytes(SIZE - 8))
+CONTENT = b"\x89PNG\r\n\x1a\n" + bytes(SIZE - 8)
+BODY, HEADERS = form(FIELDS, "a.png", CONTENT)
 
 
 def upload(site):
-    """The status, and the id of the note where there is one. Both None where nginx had enough connections of one
+    """The status, and the id of the item where there is one. Both None where nginx had enough connections of one
     address, or the disk was too slow for any answer.
     """
     try:
-        answer = site.request("POST", "/api/notes", body=BODY, headers=HEADERS)
+        answer = site.request("POST", "/api/items", body=BODY, headers=HEADERS)
     except OSError:
         return None, None
     assert answer.status == 201 or answer.headers["Retry-After"]
@@ -30,15 +32,14 @@ def stored(stack):
 
 
 def named(stack):
-    psql = ("exec", "-T", "db", "psql", "--username", "app", "--no-align", "--tuples-only", "--command")
-    return set(stack.compose(*psql, "SELECT file_key FROM note WHERE file_key IS NOT NULL").split())
+    return set(stack.sql("SELECT file_key FROM item WHERE file_key IS NOT NULL").split())
 
 
 def assert_whole(stack, answers):
     """Each file that was acknowledged."""
-    for note in [note for status, note in answers if status == 201]:
-        answer = stack.site.get(f"/notes/{note}/file", headers={"Range": f"bytes={SIZE - 8}-"})
-        assert (answer.status, len(answer.body)) == (206, 8), note
+    for item in [item for status, item in answers if status == 201]:
+        answer = stack.site.get(f"/items/{item}/file", headers={"Range": f"bytes={SIZE - 8}-"})
+        assert (answer.status, len(answer.body)) == (206, 8), item
 
 
 def test_a_crowd_of_uploads_harms_nobody_and_none_that_was_acknowledged_is_lost(attacked):
@@ -79,8 +80,8 @@ def small(attacked):
 
 
 def test_a_text_that_would_fill_the_memory_is_taken_all_the_same(small):
-    body, headers = form("large.txt", b"0123456789abcde\n" * (120 * 1024 * 64))
+    body, headers = form(FIELDS, "large.txt", b"0123456789abcde\n" * (120 * 1024 * 64))
     with small.watched() as durations:
-        answer = small.site.request("POST", "/api/notes", body=body, headers=headers)
+        answer = small.site.request("POST", "/api/items", body=body, headers=headers)
     assert answer.status == 201
     assert max(durations) < 3

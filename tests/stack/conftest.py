@@ -15,6 +15,8 @@ from tests.wait import until
 
 TEST_ID = os.environ["TEST_ID"]
 DOMAIN = "example.test"
+HERE = "tests.test"  # this container, for those of a stack
+NO_AUTHORITY = "http://127.0.0.1:9/directory"
 # All tests come from one address, as fast as they can. tests/stack/test_rate_limits.py is about the limits.
 UNLIMITED = {"RATE_LIMIT": "10000r/s", "LOGIN_RATE_LIMIT": "10000r/s"}
 
@@ -24,6 +26,7 @@ class Stack:
     name: str
     files: tuple[str, ...]
     environment: dict = field(default_factory=dict)
+    folder: Path = Path()  # of the checkout
     site: Site = None
     http: Site = None
 
@@ -36,7 +39,8 @@ class Stack:
 
     @property
     def command(self):
-        return ("compose", "--project-name", self.project, *(word for file in self.files for word in ("--file", file)))
+        files = [word for file in self.files for word in ("--file", str(self.folder / file))]
+        return ("compose", "--project-name", self.project, *files)
 
     def compose(self, *arguments, **options):
         return docker(*self.command, *arguments, **{"timeout": 300, **self.environment, **options})
@@ -48,33 +52,29 @@ class Stack:
         return run("docker", *self.command, *start, check=False, **self.environment)
 
     @contextmanager
-    def probe(self, *options):
-        """tests/stack/probe.py in a container named after this stack, with the settings of `app`; yields its name."""
-        name = f"{self.project}-probe"
-        mounted = f"{Path('tests/stack/probe.py').resolve()}:/srv/probe.py:ro"
-        options = ("--detach", "--no-deps", "--name", name, "--volume", mounted, *options)
-        self.compose("run", *options, "app", "gunicorn", "--config", "flagstone/gunicorn.conf.py", "probe:app")
+    def another(self, service, *options, compose=None, **settings):
+        """One more container of `service` with these settings, and with variables for Compose; yields its name."""
+        name = f"{self.project}-another"
+        flags = [word for setting, value in settings.items() for word in ("--env", f"{setting}={value}")]
+        start = ("run", "--detach", "--no-deps", "--name", name, *flags, *options, service)
         try:
+            self.compose(*start, **(compose or {}))
             yield name
         finally:
             docker("rm", "--force", name)
 
     @contextmanager
-    def probe_by_itself(self, **settings):
-        """The probe beside `app`, as one process of gunicorn; yields a Site that asks it without nginx."""
-        settings = {"GUNICORN_PROCESSES": 1, **settings}
-        options = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
-        with self.probe(*options) as name:
-            docker("network", "connect", f"{self.project}_edge", name)
+    def beside(self, **settings):
+        """One more `app`, of one process; yields a Site that asks it without nginx."""
+        with self.another("app", **{"GUNICORN_PROCESSES": 1, **settings}) as name:
             site = Site(name, 8000, self.site.host)
             until(lambda: site.get("/health").status == 200, within=30)
             yield site
 
     @contextmanager
-    def probe_behind_nginx(self, *options):
-        """The probe in the place of `app`; yields a Site that asks it without nginx."""
-        with self.without("app"), self.probe("--use-aliases", *options) as name:
-            docker("network", "connect", f"{self.project}_edge", name)
+    def in_place(self, **settings):
+        """Another `app` with these settings in the place of the stack's own; yields a Site that asks it without nginx."""
+        with self.without("app"), self.another("app", "--use-aliases", **settings) as name:
             self.await_health("ok")
             yield Site(name, 8000, "app")  # TRUSTED_HOSTS has its neighbours' name for it
 
@@ -103,6 +103,13 @@ class Stack:
         (found,) = json.loads(docker("inspect", container))
         return found["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
 
+    def sql(self, statement):
+        return self.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+
+    def redis(self, *command):
+        call = f"REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli {' '.join(command)}"
+        return self.compose("exec", "-T", "redis", "sh", "-c", call)
+
     def services(self):
         return self.compose("config", "--services").split()
 
@@ -130,17 +137,19 @@ class Stack:
 
     def up(self):
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
-        docker("network", "connect", f"{self.project}_edge", socket.gethostname())
+        for network in ("edge", "web"):
+            docker("network", "connect", "--alias", HERE, f"{self.project}_{network}", socket.gethostname())
         self.await_health("ok")
 
     def down(self, *options):
-        run("docker", "network", "disconnect", "--force", f"{self.project}_edge", socket.gethostname(), check=False)
+        for network in ("edge", "web"):
+            leave = ("network", "disconnect", "--force", f"{self.project}_{network}", socket.gethostname())
+            run("docker", *leave, check=False)
         self.compose("down", "--remove-orphans", "--timeout", "2", *options)
 
     def __enter__(self):
         try:
             self.up()
-            self.stranger, self.site = self.site, self.site.sign_up("tests@example.test")
         except BaseException:
             print(self.compose("logs", "--tail", "30", check=False))
             self.down("--volumes")
@@ -164,28 +173,31 @@ def edited(path, old, new):
         file.write_text(text)
 
 
-@pytest.fixture(scope="session")
-def dev():
-    """compose.yaml, on plain HTTP."""
-    stack = Stack("dev", ("compose.yaml",), {"DEV_PORT": "0"})
+def development(name, **options):
+    """compose.yaml, on plain HTTP, not up yet."""
+    stack = Stack(name, ("compose.yaml",), {"DEV_PORT": "0"}, **options)
     stack.site = stack.http = Site(f"{stack.project}-nginx-1", 8080, "localhost")
-    with stack:
-        yield stack
+    return stack
 
 
-def production(name, *files, kind=Stack, **environment):
-    """compose.prod.yaml, on HTTPS, not up yet."""
-    environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", **environment}
-    stack = kind(name, ("compose.prod.yaml", *files), environment)
+def production(name, *files, kind=Stack, folder=Path(), **environment):
+    """compose.prod.yaml, on HTTPS, not up yet. It has its placeholder certificate, for there is no authority."""
+    environment = {"DOMAIN": DOMAIN, "HTTP_PORT": "0", "HTTPS_PORT": "0", "ACME_SERVER": NO_AUTHORITY, **environment}
+    stack = kind(name, ("compose.prod.yaml", *files), environment, folder)
     stack.site = Site(f"{stack.project}-nginx-1", 8443, DOMAIN, tls=True)
     stack.http = Site(f"{stack.project}-nginx-1", 8080, DOMAIN)
     return stack
 
 
 @pytest.fixture(scope="session")
+def dev():
+    with development("dev") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
 def prod():
-    """It has its placeholder certificate: there is no authority."""
-    with production("prod", ACME_SERVER="http://127.0.0.1:9/directory") as stack:
+    with production("prod") as stack:
         yield stack
 
 

@@ -77,12 +77,6 @@ class Site:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self.request("POST", path, body=urlencode(fields), headers=headers)
 
-    def sign_up(self, email, password="correct horse battery"):  # noqa: S107 - of nobody
-        """A copy of this client, with the session of a new user."""
-        answer = self.post_form("/register", email=email, password=password)
-        assert answer.status == 303, answer.text
-        return replace(self, cookie=answer.headers["Set-Cookie"].partition(";")[0])
-
     def send(self, raw):
         """Send bytes as they are; returns all that comes back until the server closes."""
         received = b""

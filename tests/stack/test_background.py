@@ -1,10 +1,8 @@
 """A job is done in the end, whatever dies meanwhile; and a request never waits for a queue that is away."""
 
-import csv
 import time
 import uuid
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,32 +10,30 @@ from tests.shell import docker, run
 from tests.stack.conftest import edited
 from tests.wait import until
 
-REPORTS = r'''"$(printf "celery\006\0269")"'''  # their list in Redis, for a shell
-QUEUE_LOST = "app.reports.tasks.queue_lost"
+LAST = r'''"$(printf "celery\006\0269")"'''  # the list in Redis of what is not urgent, for a shell
 
 
 def order(stack):
-    """The path of the status of a new report."""
-    answer = stack.site.request("POST", "/api/reports")
+    """The address of a new job, which takes three seconds."""
+    answer = stack.site.request("POST", "/api/jobs")
     assert answer.status == 202
-    assert answer.headers["Location"] == answer.json["status"]
-    return urlsplit(answer.json["status"]).path
+    return answer.headers["Location"]
 
 
-def await_progress(stack, status, percent, within=20):
+def await_progress(stack, path, percent, within=20):
     def seen():
-        report = stack.site.get(status).json
-        assert report["progress"] >= percent, report
-        return report
+        job = stack.site.get(path).json
+        assert job["progress"] >= percent, job
+        return job
 
     return until(seen, within=within)
 
 
-def await_done(stack, status, within=30, state="done"):
+def await_done(stack, path, within=30, state="done"):
     def finished():
-        report = stack.site.get(status).json
-        assert report["state"] == state, report
-        return report
+        job = stack.site.get(path).json
+        assert job["state"] == state, job
+        return job
 
     return until(finished, within=within)
 
@@ -68,120 +64,65 @@ def settings(stack, **changed):
         stack.await_health("ok")
 
 
-def sql(stack, statement):
-    return stack.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
-
-
-def redis(stack, *command):
-    call = f"REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli {' '.join(command)}"
-    return stack.compose("exec", "-T", "redis", "sh", "-c", call)
-
-
 def messages(stack):
     """How many are queued or in the hands of a worker."""
-    return sum(int(redis(stack, *command)) for command in (("llen", "celery"), ("llen", REPORTS), ("hlen", "unacked")))
-
-
-def test_a_report_is_ordered_followed_and_downloaded(stack):
-    stack.site.post_json("/api/notes", {"title": "in the report"})
-    status = order(stack)
-    assert 0 < await_progress(stack, status, 10)["progress"] < 100
-    report = await_done(stack, status)
-    file = stack.site.get(report["download"])
-    assert (file.status, file.headers.get_content_type()) == (200, "text/csv")
-    assert file.headers.get_content_disposition() == "attachment"
-    assert "in the report" in [row["title"] for row in csv.DictReader(file.text.splitlines())]
-
-
-def test_one_that_is_not_done_is_no_download(prod):
-    status = order(prod)
-    assert prod.site.get(f"{status}/download").status == 409
-    await_done(prod, status)
-
-
-def test_a_report_is_its_owners_only(prod):
-    status = order(prod)
-    await_done(prod, status)
-    other = prod.stranger.sign_up("other@example.test")
-    for path in (status, f"{status}/download"):
-        assert [site.get(path).status for site in (prod.site, other, prod.stranger)] == [200, 404, 401]
-    assert prod.stranger.request("POST", "/api/reports").status == 401
-
-
-def test_the_page_has_no_inline_script(stack):
-    page = stack.site.get("/reports").text
-    assert page.count("<script") == page.count('<script type="module" src="/static/')
-    assert page.count("</script>") == 1
-    assert "style=" not in page
-    assert stack.site.get("/static/reports.js").status == 200
+    return sum(int(stack.redis(*command)) for command in (("llen", "celery"), ("llen", LAST), ("hlen", "unacked")))
 
 
 def test_the_log_of_the_worker_has_the_id_of_the_request(stack):
-    answer = stack.site.request("POST", "/api/reports")
-    await_done(stack, urlsplit(answer.json["status"]).path)
+    answer = stack.site.request("POST", "/api/jobs")
+    await_done(stack, answer.headers["Location"])
     said = [line for line in stack.compose("logs", "worker").splitlines() if answer.headers["X-Request-ID"] in line]
     assert any("succeeded" in line for line in said)
 
 
 def test_a_job_whose_process_is_killed_is_tried_again(prod):
-    status = order(prod)
-    await_progress(prod, status, 30)
+    job = order(prod)
+    await_progress(prod, job, 30)
     started = prod.inspect("worker")["State"]["StartedAt"]
     signal_all(prod, "KILL", "worker", only=lambda pid, first: pid != first)
-    await_done(prod, status, within=40)
+    await_done(prod, job, within=40)
     assert prod.inspect("worker")["State"]["StartedAt"] == started
 
 
 def test_killing_the_worker_in_mid_job_loses_no_job(prod):
     with settings(prod, TASK_TIME_LIMIT=5):
-        status = order(prod)
-        await_progress(prod, status, 30)
+        job = order(prod)
+        await_progress(prod, job, 30)
         signal_all(prod, "KILL", "worker")
-        assert prod.site.get(status).json["state"] == "running"
-        await_done(prod, status, within=60)
+        assert prod.site.get(job).json["state"] == "running"
+        await_done(prod, job, within=60)
 
 
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_a_job_that_cannot_be_queued_for_its_next_try_is_not_lost(prod, lose, mend):
     """Its connection to the database breaks while Redis is away."""
     with settings(prod, TASK_TIME_LIMIT=5):
-        status = order(prod)
-        await_progress(prod, status, 30)
+        job = order(prod)
+        await_progress(prod, job, 30)
         prod.compose(lose, "redis")
         try:
-            sql(prod, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            prod.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
             until(lambda: "reject requeue=True" in prod.compose("logs", "--tail", "20", "worker"), within=20)
         finally:
             prod.compose(mend, "redis")
-        await_done(prod, status, within=90)
+        await_done(prod, job, within=90)
 
 
 def test_a_worker_goes_on_after_a_job_that_ended_while_redis_was_frozen(prod):
-    status = order(prod)
-    await_progress(prod, status, 30)
+    job = order(prod)
+    await_progress(prod, job, 30)
     prod.compose("pause", "redis")
     try:
-        await_done(prod, status)
+        await_done(prod, job)
     finally:
         prod.compose("unpause", "redis")
     prod.await_health("ok")
     await_done(prod, order(prod), within=60)
 
 
-def test_a_job_that_was_never_queued_or_that_redis_lost_is_queued_again(prod):
-    with prod.without("worker"):
-        waits, lost = order(prod), order(prod)
-        redis(prod, "lpop", REPORTS)
-        sql(prod, "UPDATE report SET created_at = created_at - interval '2 minutes' WHERE state = 'queued'")
-        prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "flagstone.worker", "call", QUEUE_LOST)
-    for status in (waits, lost):
-        await_done(prod, status)
-    said = prod.compose("logs", "worker")
-    assert [f"Report {status[-36:]} was lost" in said for status in (waits, lost)] == [False, True]
-
-
 def test_a_job_that_runs_out_of_memory_fails_and_the_worker_goes_on(dev):
-    with edited("app/reports/tasks.py", "    file = io.StringIO()\n", "    raise MemoryError\n"):
+    with edited("app/jobs.py", 'job.state = "running"', "raise MemoryError"):
         dev.compose("restart", "worker")
         before = dev.inspect("worker")
         await_done(dev, order(dev), state="failed")
@@ -191,45 +132,45 @@ def test_a_job_that_runs_out_of_memory_fails_and_the_worker_goes_on(dev):
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_says_so(prod):
-    with settings(prod, TASK_TIME_LIMIT=2, REPORT_STEP_SECONDS=1):
-        status = order(prod)
-        await_done(prod, status, within=20, state="failed")
+    with settings(prod, TASK_TIME_LIMIT=2, STEP_SECONDS=1):
+        job = order(prod)
+        await_done(prod, job, within=20, state="failed")
 
 
 def test_a_stop_of_the_worker_finishes_the_job_in_hand(prod):
-    status = order(prod)
-    await_progress(prod, status, 30)
+    job = order(prod)
+    await_progress(prod, job, 30)
     try:
         prod.compose("stop", "worker")
-        assert prod.site.get(status).json["state"] == "done"
+        assert prod.site.get(job).json["state"] == "done"
     finally:
         prod.compose("up", "--detach", "--wait")
 
 
 def test_what_is_queued_survives_a_crash_of_redis(prod):
     with prod.without("worker"):
-        status = order(prod)
+        job = order(prod)
         signal_all(prod, "KILL", "redis")
         prod.await_healthy("redis")
         prod.await_health("ok")
-        assert prod.site.get(status).json["state"] == "queued"
-    await_done(prod, status, within=40)
+        assert prod.site.get(job).json["state"] == "queued"
+    await_done(prod, job, within=40)
 
 
 def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(prod):
     """It is in the file that the queue needs, and what it has missed cannot be known."""
 
     def listed():
-        return {prod.site.get("/api/notes").text for _ in range(20)}  # by each process of the application
+        return {prod.site.get("/api/items").text for _ in range(20)}  # by each process of the application
 
-    note = prod.site.post_json("/api/notes", {"title": "cached"}).json["id"]
+    item = prod.site.post_json("/api/items", {"name": "cached"}).json["id"]
     marks = []
 
     def is_cached():
         """A change behind the back of the cache is not seen. (It may just be recovering from another test.)"""
         listed()
         marks.append(f"mark-{uuid.uuid4().hex}")
-        sql(prod, f"UPDATE note SET title = '{marks[-1]}' WHERE id = {note}")  # noqa: S608
+        prod.sql(f"UPDATE item SET name = '{marks[-1]}' WHERE id = {item}")  # noqa: S608
         return all(marks[-1] not in text for text in listed())
 
     until(is_cached, within=20)
@@ -241,18 +182,18 @@ def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(pr
 
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_an_order_is_refused_in_time_while_the_queue_is_away_and_leaves_nothing(prod, lose, mend):
-    before = sql(prod, "SELECT count(*) FROM report")
+    before = prod.sql("SELECT count(*) FROM job")
     prod.compose(lose, "redis")
     try:
         for _ in range(3):
             started = time.monotonic()
-            answer = prod.site.request("POST", "/api/reports")
+            answer = prod.site.request("POST", "/api/jobs")
             assert time.monotonic() - started < 3
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
             assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"]
     finally:
         prod.compose(mend, "redis")
-    assert sql(prod, "SELECT count(*) FROM report") == before
+    assert prod.sql("SELECT count(*) FROM job") == before
     prod.await_health("ok")
     await_done(prod, order(prod), within=60)
 
@@ -283,25 +224,25 @@ def test_without_redis_both_are_unhealthy_and_with_it_healthy_again(prod):
     assert [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")] == started
 
 
-def test_expired_reports_are_deleted_by_the_clock(dev):
+def test_what_the_clock_says_is_done(dev):
     """Beat queues it and the worker does it; here every second."""
-    status = order(dev)
-    await_done(dev, status)
-    sql(dev, "UPDATE report SET created_at = created_at - interval '1 year'")
+    job = order(dev)
+    await_done(dev, job)
+    dev.sql("UPDATE job SET created_at = created_at - interval '1 year'")
     try:
         with edited("app/schedule.py", 'crontab(minute="*/10")', "1.0"):
             dev.compose("restart", "beat")
-            until(lambda: dev.site.get(status).status == 404, within=20)
+            until(lambda: dev.site.get(job).status == 404, within=20)
     finally:
         dev.compose("restart", "beat")
 
 
 def test_a_job_that_kills_each_process_that_it_gets_is_given_up(dev):
-    status = order(dev)
+    job = order(dev)
 
     def given_up():
         signal_all(dev, "KILL", "worker", only=lambda pid, first: pid != first)
-        return dev.site.get(status).json["state"] == "failed"
+        return dev.site.get(job).json["state"] == "failed"
 
     until(given_up, within=120)
     await_done(dev, order(dev))
@@ -318,26 +259,26 @@ def test_a_wrong_setting_is_told_and_no_traceback(prod, service):
 def test_what_is_queued_is_never_evicted(prod):
     """Only the cache has an expiry."""
     with prod.without("worker"):
-        status = order(prod)
-        assert redis(prod, "ttl", REPORTS) == "-1"
-    await_done(prod, status)
+        job = order(prod)
+        assert prod.redis("ttl", LAST) == "-1"
+    await_done(prod, job)
 
 
-def test_a_mail_does_not_wait_behind_reports(prod):
+def test_a_mail_does_not_wait_behind_jobs_that_are_not_urgent(prod):
     with prod.without("worker"):
-        statuses = [order(prod) for _ in range(3)]
+        jobs = [order(prod) for _ in range(3)]
         prod.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
-    until(lambda: sql(prod, "SELECT count(*) FROM mail WHERE recipient = 'you@example.com'") == "0", within=30)
-    assert prod.site.get(statuses[-1]).json["state"] == "queued"
-    for status in statuses:
-        await_done(prod, status)
+    until(lambda: prod.sql("SELECT count(*) FROM mail WHERE recipient = 'you@example.com'") == "0", within=30)
+    assert prod.site.get(jobs[-1]).json["state"] == "queued"
+    for job in jobs:
+        await_done(prod, job)
 
 
 def test_a_second_worker_shares_the_work(prod):
     prod.compose("up", "--detach", "--wait", "--no-deps", "--scale", "worker=2", "worker")
     try:
-        for status in [order(prod) for _ in range(4)]:
-            await_done(prod, status)
+        for job in [order(prod) for _ in range(4)]:
+            await_done(prod, job)
         said = [run("docker", "logs", name).stdout for name in prod.compose("ps", "--quiet", "worker").split()]
         assert all("succeeded" in log for log in said)
     finally:

@@ -16,7 +16,7 @@ LIMITS = {"DATABASE_POOL_SIZE": 1, "DATABASE_MAX_OVERFLOW": 1, "DATABASE_POOL_TI
 @pytest.fixture(scope="module")
 def probe(prod):
     """One process with two connections."""
-    with prod.probe_by_itself(**LIMITS) as site:
+    with prod.beside(**LIMITS) as site:
         yield site
 
 
@@ -40,7 +40,7 @@ def full_pool(site, seconds):
 @pytest.mark.parametrize(
     ("statement", "status", "retry"),
     [
-        ("SELECT missing FROM note", 500, None),
+        ("SELECT missing FROM item", 500, None),
         ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", 500, None),
         (raised("55P03"), 500, None),
         (raised("40001"), 503, "1"),
@@ -63,8 +63,7 @@ def test_a_statement_that_takes_too_long_is_given_up_with_its_connection(prod, p
     assert "SELECT pg_sleep(60) AS slow" in docker("logs", probe.address)
     assert [sql(probe, "SELECT 1").status for _ in range(4)] == [200] * 4
     count = "select count(*) from pg_stat_activity where query like '%60) AS slow' and state = 'active'"
-    psql = ("exec", "-T", "db", "psql", "-U", "app", "app", "-Atc", count)
-    until(lambda: prod.compose(*psql).strip() == "0", within=15)
+    until(lambda: prod.sql(count) == "0", within=15)
 
 
 def test_a_full_pool_is_busy_and_stays_in_rotation(probe):

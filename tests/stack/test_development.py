@@ -59,7 +59,7 @@ def test_no_container_can_write_into_the_checkout(dev):
 
 def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
     extra = "class Extra(db.Model):\n    id = db.Column(db.Integer, primary_key=True)\n\n\n"
-    with edited("app/notes/model.py", "class Note", f"{extra}class Note"):
+    with edited("app/items.py", "class Item", f"{extra}class Item"):
         run("scripts/migration.sh", "add extra", COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
     (written,) = Path("app/migrations/versions").glob("*_add_extra.py")
     try:
@@ -127,7 +127,7 @@ def test_a_script_runs_by_make_and_its_failure_is_one(dev, tmp_path, terminal, t
 def test_a_failing_migration_keeps_the_app_from_starting_and_says_why():
     environment = {"COMPOSE_PROJECT_NAME": f"{TEST_ID}-broken", "DEV_PORT": "0"}
     try:
-        with edited("app/migrations/versions/0001_notes.py", "def upgrade() -> None:", BROKEN_UPGRADE):
+        with edited("app/migrations/versions/0001_items.py", "def upgrade() -> None:", BROKEN_UPGRADE):
             result = run("scripts/up.sh", check=False, timeout=300, **environment)
         assert result.returncode == 1
         assert "broken on purpose" in result.stderr

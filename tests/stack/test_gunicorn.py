@@ -10,9 +10,9 @@ from tests.shell import docker, run
 from tests.wait import until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def waiting(prod):
-    with prod.probe_by_itself() as site:
+    with prod.beside() as site:
         yield site
 
 
@@ -33,7 +33,7 @@ def test_who_holds_up_all_requests_of_a_process_is_in_the_log_with_its_stack(wai
     def told():
         waiting.get("/compute?seconds=0.3")
         lines = run("docker", "logs", waiting.address).stdout.splitlines()
-        return next((json.loads(line) for line in lines if "/srv/probe.py" in line), None)
+        return next((json.loads(line) for line in lines if "/srv/app/views.py" in line), None)
 
     line = until(told, within=5)
     assert "The event loop was held for" in line["message"]
@@ -41,6 +41,7 @@ def test_who_holds_up_all_requests_of_a_process_is_in_the_log_with_its_stack(wai
 
 
 def test_a_stop_finishes_the_requests_in_hand(waiting):
+    """The last of them: it is gone then."""
     with ThreadPoolExecutor(5) as pool:
         answers = [pool.submit(waiting.request, "POST", "/wait?seconds=3") for _ in range(5)]
         until(lambda: docker("exec", waiting.address, "cat", "/proc/net/tcp").count(":1F40 ") > 5, within=5)

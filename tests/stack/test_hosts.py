@@ -6,7 +6,6 @@ import pytest
 
 from tests.shell import docker
 from tests.stack.conftest import DOMAIN
-from tests.wait import until
 
 ASK = """
 import http.client, json, sys
@@ -38,15 +37,15 @@ def test_any_other_host_is_refused_in_the_client_s_format(prod, host):
     status, _, body = ask_within(prod.container("app"), "/", host)
     assert status == 400
     assert "Traceback" not in body
-    status, _, body = ask_within(prod.container("app"), "/api/notes", host)
+    status, _, body = ask_within(prod.container("app"), "/api/items", host)
     assert (status, json.loads(body)["error"]["status"]) == (400, 400)
 
 
 def test_force_https_redirects_what_came_by_http_and_nothing_else(prod):
-    with prod.without("app"), prod.probe("--use-aliases", "--env", "FORCE_HTTPS=true") as probe:
-        until(lambda: prod.site.get("/").status == 200, within=30, what="by https through nginx")
-        assert ask_within(probe, "/metrics")[0] == 200, "Prometheus comes from inside, too"
-        assert ask_within(probe, "/notes?page=2")[:2] == [308, f"https://{DOMAIN}/notes?page=2"]
-        assert ask_within(probe, "/api/notes", method="POST")[:2] == [308, f"https://{DOMAIN}/api/notes"]
-        assert ask_within(probe, "/health/live")[0] == 200
-        assert ask_within(probe, "/health")[0] == 200
+    with prod.in_place(FORCE_HTTPS="true") as site:
+        assert prod.site.get("/").status == 200, "by https through nginx"
+        assert ask_within(site.address, "/metrics")[0] == 200, "Prometheus comes from inside, too"
+        assert ask_within(site.address, "/items?page=2")[:2] == [308, f"https://{DOMAIN}/items?page=2"]
+        assert ask_within(site.address, "/api/items", method="POST")[:2] == [308, f"https://{DOMAIN}/api/items"]
+        assert ask_within(site.address, "/health/live")[0] == 200
+        assert ask_within(site.address, "/health")[0] == 200

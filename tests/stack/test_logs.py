@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.shell import docker, run
+from tests.shell import run
 from tests.stack.conftest import Stack
 from tests.wait import until
 
@@ -41,39 +41,35 @@ def logged(read, **fields):
 def test_an_error_of_nginx_is_json_too_and_has_no_query(prod):
     with prod.without("app"):
         query = f"?page=1&token={CANARY}"
-        answer = until(lambda: (answer := prod.site.get(f"/notes{query}")).status == 502 and answer, within=15)
+        answer = until(lambda: (answer := prod.site.get(f"/items{query}")).status == 502 and answer, within=15)
         assert CANARY not in answer.text
 
         def errors():
             return [line for line in parsed(prod.logs("nginx")) if line["logger"] == "nginx.error"]
 
-        line = until(lambda: [line for line in errors() if "GET /notes?[hidden]" in line["message"]], within=5)[-1]
+        line = until(lambda: [line for line in errors() if "GET /items?[hidden]" in line["message"]], within=5)[-1]
         assert line["level"] == "error"
         assert CANARY not in prod.compose("logs", "--no-color")
 
 
-@pytest.fixture(scope="module")
-def probe(prod):
-    with prod.probe_behind_nginx() as site:
-        yield site
-
-
-def test_nginx_logs_each_request_with_its_user_whom_the_client_is_not_told(prod, probe):
-    answer = prod.site.get("/user?page=1")
+def test_nginx_logs_each_request_with_its_user_whom_the_client_is_not_told(prod):
+    somebody = prod.site.post_json("/api/items", {"name": "somebody"}).json["id"]
+    answer = prod.site.get(f"/user/{somebody}?page=1")
     assert "X-User" not in answer.headers
     line = logged(lambda: prod.logs("nginx"), request_id=answer.headers["X-Request-ID"])
-    assert (line["status"], line["method"], line["path"], line["user"]) == (200, "GET", "/user", answer.text)
+    assert (line["status"], line["method"], line["path"]) == (200, "GET", f"/user/{somebody}")
+    assert line["user"] == str(somebody)
     assert line["logger"] == "nginx.access"
-    assert line["message"] == "GET /user 200"
+    assert line["message"] == f"GET /user/{somebody} 200"
     assert 0 < line["duration"] < 20
-    anonymous = prod.stranger.get("/", headers={"X-User": "forged"})
+    anonymous = prod.site.get("/", headers={"X-User": "forged"})
     assert logged(lambda: prod.logs("nginx"), request_id=anonymous.headers["X-Request-ID"])["user"] == ""
 
 
-def test_an_exception_is_one_event_with_the_id_that_nginx_logged(prod, probe):
+def test_an_exception_is_one_event_with_the_id_that_nginx_logged(prod):
     answer = prod.site.get("/boom")
     assert answer.status == 500
-    line = logged(lambda: docker("logs", probe.address), request_id=answer.headers["X-Request-ID"])
+    line = logged(lambda: prod.logs("app"), request_id=answer.headers["X-Request-ID"])
     assert line["level"] == "error"
     assert line["message"] == "Exception on /boom [GET]"
     assert line["exception"].startswith("Traceback (most recent call last):\n")
@@ -81,7 +77,7 @@ def test_an_exception_is_one_event_with_the_id_that_nginx_logged(prod, probe):
     assert logged(lambda: prod.logs("nginx"), request_id=line["request_id"])["status"] == 500
 
 
-def test_no_secret_is_in_any_line_of_any_container(prod, probe):
+def test_no_secret_is_in_any_line_of_any_container(prod):
     """Sent in every way that a client has, and told by an exception that quotes all of it."""
     sent = {
         "Authorization": f"Bearer {CANARY}a",
@@ -92,16 +88,16 @@ def test_no_secret_is_in_any_line_of_any_container(prod, probe):
     form = {**sent, "Content-Type": "application/x-www-form-urlencoded"}
     body = {"user": "bob", "password": f"{CANARY}h", "nested": {"refresh_token": f"{CANARY}i"}}
     ids = []
-    for path in ("/boom", "/api/notes", "/absent", "/static/none.css"):
+    for path in ("/boom", "/api/items", "/absent", "/static/none.css"):
         answers = [
             prod.site.get(path + query, headers=sent),
-            prod.site.request("POST", path + query, headers=form, body=f"title=x&password={CANARY}g"),
+            prod.site.request("POST", path + query, headers=form, body=f"name=x&password={CANARY}g"),
             prod.site.post_json(path + query, body, headers=sent),
         ]
         ids += [answer.headers["X-Request-ID"] for answer in answers]
     for request_id in ids:
         logged(lambda request_id=request_id: prod.logs("nginx"), request_id=request_id)
-    seen = run("docker", "logs", probe.address)
+    seen = run("docker", "logs", prod.container("app"))
     assert "bob" in seen.stdout, "what is no secret can be read"
     assert "[hidden]" in seen.stdout
     said = seen.stdout + seen.stderr + prod.compose("logs", "--no-color")
@@ -109,8 +105,8 @@ def test_no_secret_is_in_any_line_of_any_container(prod, probe):
     assert prod.compose("exec", "-T", "db", "cat", "/run/secrets/postgres_password") not in said
 
 
-def test_all_that_gunicorn_and_the_application_say_is_json_on_stdout(prod, probe):
-    said = run("docker", "logs", probe.address)
+def test_all_that_gunicorn_and_the_application_say_is_json_on_stdout(prod):
+    said = run("docker", "logs", prod.container("app"))
     assert {"gunicorn.error"} <= {line["logger"] for line in parsed(said.stdout)}
     assert said.stderr == ""
 
@@ -169,14 +165,14 @@ def with_recipe(prod, tmp_path, word):
     return Stack(prod.name, (*prod.files, str(file)), prod.environment), file
 
 
-def test_the_recipe_for_one_request_finds_what_both_logged(prod, probe):
+def test_the_recipe_for_one_request_finds_what_both_logged(prod):
     answer = prod.site.get("/boom")
     request_id = answer.headers["X-Request-ID"]
     logged(lambda: prod.logs("nginx"), request_id=request_id)
     (command,) = [recipe for recipe in recipes("sh") if "jq" in recipe]
     lines, filtered = command.split("|", 1)
     assert lines.split()[:3] == ["docker", "compose", "-f"]
-    text = f"{prod.logs('nginx')}{docker('logs', probe.address)}\n"  # `compose logs` would leave the probe out
+    text = prod.logs("nginx") + prod.logs("app")
     found = run("sh", "-c", filtered.replace("REQUEST_ID", request_id), stdin=text).stdout.splitlines()
     loggers = [line.split(" ")[1] for line in found if line.startswith("2")]  # the others are the stack
     assert loggers == ["nginx.access", "app"]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.shell import docker
-from tests.stack.test_background import REPORTS
+from tests.stack.test_background import LAST
 from tests.wait import until
 
 PROCESSES = 3
@@ -16,7 +16,7 @@ PROCESSES = 3
 
 @pytest.fixture(scope="module")
 def probe(prod):
-    with prod.probe_behind_nginx("--env", f"GUNICORN_PROCESSES={PROCESSES}") as site:
+    with prod.in_place(GUNICORN_PROCESSES=PROCESSES) as site:
         yield site
 
 
@@ -53,9 +53,9 @@ def ask(prod, paths):
 
 
 def test_no_request_is_lost_or_counted_twice_when_a_process_is_replaced(prod, probe):
-    rule = ('method="GET"', 'url_rule="/api/notes/<int:note_id>"', 'status="404"')
+    rule = ('method="GET"', 'url_rule="/api/items/<int:item_id>"', 'status="404"')
     before = count(probe, *rule)
-    ask(prod, [f"/api/notes/{10**9 + number}" for number in range(90)])
+    ask(prod, [f"/api/items/{10**9 + number}" for number in range(90)])
     assert count(probe, *rule) == before + 90
     for round_ in range(1, 4):
         old, known = workers(probe), files(probe)
@@ -63,7 +63,7 @@ def test_no_request_is_lost_or_counted_twice_when_a_process_is_replaced(prod, pr
         docker("exec", probe.address, "sh", "-c", f"kill -KILL {min(old)}")
         until(lambda old=old: len(workers(probe) - old) == 1 and len(workers(probe)) == PROCESSES, within=15)
         assert count(probe, *rule) == before + 90 * round_
-        ask(prod, [f"/api/notes/{10**9 + number}" for number in range(90)])
+        ask(prod, [f"/api/items/{10**9 + number}" for number in range(90)])
         assert count(probe, *rule) == before + 90 * (round_ + 1)
         assert {re.sub(r"\d", "", name) for name in files(probe)} == {re.sub(r"\d", "", name) for name in known}
         assert {re.search(r"\d+", name)[0] for name in files(probe)} == {"0", "1", "2"}, "a slot a process, no more"
@@ -71,11 +71,11 @@ def test_no_request_is_lost_or_counted_twice_when_a_process_is_replaced(prod, pr
 
 def test_strangers_make_no_series(prod, probe):
     def strange(name):
-        for path in (f"/{name}", f"/api/{name}", f"/static/x/{name}", f"/notes/{name}"):
+        for path in (f"/{name}", f"/api/{name}", f"/static/x/{name}", f"/items/{name}"):
             prod.site.get(f"{path}?{name}")
         for method in (name, f"X{name}"):
-            prod.site.request(method, "/notes")
-            probe.request(method, "/notes")
+            prod.site.request(method, "/items")
+            probe.request(method, "/items")
         probe.get(f"/{name}")
 
     strange("FIRST")
@@ -123,8 +123,8 @@ def test_connections_of_a_killed_process_are_not_shown_for_ever(prod, probe):
 
 
 def test_a_reload_counts_on_and_shows_the_pools_of_the_living(prod, probe):
-    """`make jwt-rotate` sends a HUP: the new processes start beside the former ones, so they have other slots."""
-    prod.site.get("/notes")
+    """A HUP: the new processes start beside the former ones, so they have other slots."""
+    prod.site.get("/items")
     before = count(probe)
     for _ in range(2):
         old = workers(probe)
@@ -135,29 +135,23 @@ def test_a_reload_counts_on_and_shows_the_pools_of_the_living(prod, probe):
 
 
 def test_hits_and_misses_of_the_cache_are_counted(prod, probe):
-    prod.site.post_json("/api/notes", {"title": "a list to cache"})
+    prod.site.post_json("/api/items", {"name": "a list to cache"})
     before = scrape(probe)
     for _ in range(5):
-        prod.site.get("/api/notes?per_page=7")
+        prod.site.get("/api/items?per_page=7")
     after = scrape(probe)
     assert after["cache_misses_total"] == before["cache_misses_total"] + 1
     assert after["cache_hits_total"] == before.get("cache_hits_total", 0) + 4
 
 
-def redis(prod, command):
-    return prod.compose(
-        "exec", "-T", "redis", "sh", "-c", f'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" {command}'
-    )
-
-
 def test_the_queue_is_shown_as_long_as_it_is(prod, probe):
     with prod.without("worker"):
         try:
-            redis(prod, "redis-cli rpush celery one two three")
-            redis(prod, f"redis-cli rpush {REPORTS} four")
+            prod.redis("rpush celery one two three")
+            prod.redis(f"rpush {LAST} four")
             assert scrape(probe)["celery_queue_length"] == 4
         finally:
-            redis(prod, f"redis-cli del celery {REPORTS}")
+            prod.redis(f"del celery {LAST}")
         assert scrape(probe)["celery_queue_length"] == 0
 
 

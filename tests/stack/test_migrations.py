@@ -8,8 +8,7 @@ SCRATCH = "postgresql://app@db/scratch"
 @pytest.fixture
 def scratch(prod):
     """A database of its own; returns a function that runs flask on it."""
-    psql = ("exec", "-T", "db", "psql", "--username", "app", "--command")
-    prod.compose(*psql, "CREATE DATABASE scratch")
+    prod.sql("CREATE DATABASE scratch")
 
     def flask(*command):
         return prod.once("migrate", "flask", *command, environment={"DATABASE_URL": SCRATCH})
@@ -17,7 +16,7 @@ def scratch(prod):
     try:
         yield flask
     finally:
-        prod.compose(*psql, "DROP DATABASE scratch WITH (FORCE)")
+        prod.sql("DROP DATABASE scratch WITH (FORCE)")
 
 
 def test_migrations_lead_to_the_models_and_back_and_forth(prod, scratch):

@@ -10,7 +10,7 @@ from tests.stack.conftest import DOMAIN
 from tests.wait import until
 
 PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
-LOGINS = ["/login", "/register", "/api/token", "/forgot", "/account"]
+LOGINS = ["/enter", "/join", "/api/enter"]  # tests/probe/nginx/login-addresses.conf
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def test_whoever_asks_too_often_is_told_so_in_his_own_format_and_when_to_try_aga
             assert page.headers["Content-Type"] == "text/html"
             assert "Too many requests" in page.text
             assert page.headers["X-Request-ID"] in page.text
-        api = prod.site.get("/api/notes")
+        api = prod.site.get("/api/items")
         assert (api.status, api.json["error"]["status"]) == (429, 429)
         assert api.json["error"]["request_id"] == api.headers["X-Request-ID"]
         for answer in (page, api):
@@ -65,15 +65,15 @@ def test_the_default_lets_a_page_with_all_its_files_pass_and_not_two_hundred(pro
 
 def test_who_guesses_passwords_is_stopped_early_whichever_door_he_tries(prod):
     with limits(prod, LOGIN_RATE_LIMIT="1r/m"):
-        tried = [prod.site.request("POST", path).status for path in (LOGINS * 2)[:LOGIN_BURST]]
+        tried = [prod.site.request("POST", path).status for path in LOGINS * 2]
         assert 429 not in tried
-        for path in [*LOGINS, "//login", "/%6cogin", "/./login", "/login?next=/"]:
+        for path in [*LOGINS, "//enter", "/%65nter", "/./enter", "/enter?next=/"]:
             assert prod.site.request("POST", path).status == 429, path
-        assert prod.site.request("POST", "/api/token").json["error"]["status"] == 429
-        assert int(prod.site.request("POST", "/login").headers["Retry-After"]) > 0
+        assert prod.site.request("POST", "/api/enter").json["error"]["status"] == 429
+        assert int(prod.site.request("POST", "/enter").headers["Retry-After"]) > 0
         # Nothing else is counted with them.
-        assert 429 not in statuses(prod.site, LOGIN_BURST, "/login")
-        assert 429 not in statuses(prod.site, LOGIN_BURST, "/api/notes", "POST")
+        assert 429 not in statuses(prod.site, LOGIN_BURST, "/enter")
+        assert 429 not in statuses(prod.site, LOGIN_BURST, "/api/items", "POST")
 
 
 def closed(connection):
@@ -104,7 +104,7 @@ def test_the_connections_of_a_trusted_proxy_are_its_clients_whose_requests_are_c
     def start(client):
         connection = stack.enter_context(prod.site.connect())
         head = f"Host: {DOMAIN}\r\nX-Forwarded-For: {client}\r\nContent-Length: 9"
-        connection.sendall(f"POST /api/notes HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        connection.sendall(f"POST /api/items HTTP/1.1\r\n{head}\r\n\r\n".encode())
         return connection
 
     networks = "172.16.0.0/12,192.168.0.0/16,10.0.0.0/8"
@@ -121,7 +121,7 @@ def test_so_many_bodies_may_be_large_at_once_and_small_ones_pass_beside_them(pro
 
     def start():
         connection = stack.enter_context(prod.site.connect())
-        connection.sendall(f"POST /api/notes HTTP/1.1\r\nHost: {DOMAIN}\r\n{size}\r\n\r\n".encode())
+        connection.sendall(f"POST /api/items HTTP/1.1\r\nHost: {DOMAIN}\r\n{size}\r\n\r\n".encode())
         return connection
 
     def refused():
@@ -133,13 +133,13 @@ def test_so_many_bodies_may_be_large_at_once_and_small_ones_pass_beside_them(pro
         waiting = [start() for _ in range(64)]
         until(refused, within=10)
         assert not closed(waiting[0])
-        assert prod.site.post_json("/api/notes", {"title": "small"}).status == 201
+        assert prod.site.post_json("/api/items", {"name": "small"}).status == 201
 
 
 @pytest.mark.parametrize("trusted", ["172.16.0.0/12,192.168.0.0/16,10.0.0.0/8", ""])
 def test_an_address_is_the_client_s_behind_a_trusted_proxy_and_never_a_claim(prod, trusted):
     with limits(prod, LOGIN_RATE_LIMIT="1r/m", TRUSTED_PROXIES=trusted):
-        one = statuses(prod.site, LOGIN_BURST + 1, "/login", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.1")
-        two = statuses(prod.site, LOGIN_BURST, "/login", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.2")
+        one = statuses(prod.site, LOGIN_BURST + 1, "/enter", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.1")
+        two = statuses(prod.site, LOGIN_BURST, "/enter", "POST", X_Forwarded_For="6.6.6.6, 203.0.113.2")
     assert one.index(429) == LOGIN_BURST
     assert (429 in two) == (trusted == "")

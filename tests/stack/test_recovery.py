@@ -30,13 +30,13 @@ SERVICES = ["app", "worker", "beat", "nginx", "redis", "db", "certbot"]
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_crashed_container_comes_back_by_itself(prod, service):
     """Its first process dies as by the kernel's out-of-memory killer."""
-    kept = prod.site.post_json("/api/notes", {"title": f"before {service} crashed"}).json["id"]
+    kept = prod.site.post_json("/api/items", {"name": f"before {service} crashed"}).json["id"]
     state = prod.inspect(service)["State"]
     docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
     until(lambda: prod.inspect(service)["State"]["StartedAt"] != state["StartedAt"], within=20)
     prod.await_healthy(service)
     prod.await_health("ok", within=40)
-    assert prod.site.get(f"/api/notes/{kept}").status == 200
+    assert prod.site.get(f"/api/items/{kept}").status == 200
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -104,10 +104,10 @@ def test_a_managed_redis_and_database_are_reached_by_all_that_use_them(prod, els
 
 
 def test_data_outlives_down_and_up(stack):
-    kept = stack.site.post_json("/api/notes", {"title": "before down"}).json["id"]
+    kept = stack.site.post_json("/api/items", {"name": "before down"}).json["id"]
     stack.down()
     stack.up()
-    assert stack.site.get(f"/api/notes/{kept}").json["title"] == "before down"
+    assert stack.site.get(f"/api/items/{kept}").json["name"] == "before down"
 
 
 def test_a_second_up_changes_nothing(stack):

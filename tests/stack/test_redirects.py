@@ -9,7 +9,7 @@ import pytest
 from tests.stack.conftest import DOMAIN
 from tests.stack.site import Site
 
-PATHS = ["/", "/notes?page=2&q=a%20b", "/static/style.css"]
+PATHS = ["/", "/items?page=2&q=a%20b", "/static/style.css"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -27,7 +27,7 @@ def test_www_leads_to_the_bare_domain(prod, path):
 
 def test_a_redirected_post_stays_a_post(prod):
     """308, unlike 301, forbids the client to turn it into a GET (RFC 9110, 15.4.9)."""
-    assert prod.http.request("POST", "/api/notes", body=b"{}").status == 308
+    assert prod.http.request("POST", "/api/items", body=b"{}").status == 308
 
 
 def test_the_acme_path_stays_on_http(prod):

@@ -23,7 +23,7 @@ REFUSED_PATHS = [
     "/static/.hidden",
     "/%2egit/config",
     "/app/config.py~",
-    "/notes/backup.sql",
+    "/items/backup.sql",
     "/index.html.bak",
     "/.index.html.swp",
     "/a%00b",
@@ -35,16 +35,16 @@ REFUSED_REQUESTS = {
     "a NUL in the path": b"GET /\x00 HTTP/1.1\r\nHost: {host}\r\n\r\n",
     "an oversized header": b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"x" * 40000 + b"\r\n\r\n",
     "an oversized path": b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n",
-    "chunked garbage": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
-    "two lengths": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "length and chunks": b"POST /api/notes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n"
+    "chunked garbage": b"POST /api/items HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+    "two lengths": b"POST /api/items HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "length and chunks": b"POST /api/items HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "no HTTP at all": b"\x16\x03\x01 hello\r\n\r\n",
     "a space in a header's name": b"GET / HTTP/1.1\r\nHost: {host}\r\nX Y: z\r\n\r\n",
 }
 
 
-def api(*headers, line=b"GET /api/notes HTTP/1.1", body=b""):
+def api(*headers, line=b"GET /api/items HTTP/1.1", body=b""):
     """A request that nginx, or gunicorn behind it, refuses for its form."""
     return b"\r\n".join((line, b"Host: {host}", b"Connection: close", *headers, b"", body))
 
@@ -55,27 +55,27 @@ def of(count, size=1):
 
 # What nginx passes, at its limits (nginx/http/request-size.conf.template), gunicorn takes.
 TAKEN = {
-    "a line of 16 KB": api(line=b"GET /api/notes?q=" + b"x" * 16_300 + b" HTTP/1.1"),
+    "a line of 16 KB": api(line=b"GET /api/items?q=" + b"x" * 16_300 + b" HTTP/1.1"),
     "a cookie of 16 KB": api(b"Cookie: a=" + b"x" * 16_300),
     "98 headers": api(*of(98)),
     "headers of 40 KB": api(*of(40, 1000)),
 }
 # What is beyond them, or in no form that gunicorn takes: the status, and whether nginx knows that it is the API's.
 REFUSED_WITH_OUR_PAGE = {
-    "a line of 17 KB": (414, False, api(line=b"GET /api/notes?q=" + b"x" * 17_000 + b" HTTP/1.1")),
+    "a line of 17 KB": (414, False, api(line=b"GET /api/items?q=" + b"x" * 17_000 + b" HTTP/1.1")),
     "a cookie of 17 KB": (431, True, api(b"Cookie: a=" + b"x" * 17_000)),
     "101 headers": (431, True, api(*of(99))),
     "headers of 60 KB": (431, True, api(*of(60, 1000))),
     "no Host": (400, False, b"GET / HTTP/1.1\r\n\r\n"),
     "no HTTP": (400, False, b"\x16\x03\x01 hello\r\n\r\n"),
-    "HTTP/9.9": (505, False, api(line=b"GET /api/notes HTTP/9.9")),
+    "HTTP/9.9": (505, False, api(line=b"GET /api/items HTTP/9.9")),
     "an encoding that nobody knows": (501, True, api(b"Transfer-Encoding: xchunked")),
     "a condition that fails": (412, False, api(b'If-Match: "x"', line=b"GET /static/style.css HTTP/1.1")),
     # From here on it is gunicorn that refuses.
     "a control character in a header": (400, True, api(b"X: a\x01b")),
     "two types": (400, True, api(b"Content-Type: text/plain", b"Content-Type: text/html")),
-    "bytes that are not encoded": (400, True, api(line=b"GET /api/notes?q=\xc3\xbc HTTP/1.1")),
-    "a method of one letter": (400, True, api(line=b"A /api/notes HTTP/1.1")),
+    "bytes that are not encoded": (400, True, api(line=b"GET /api/items?q=\xc3\xbc HTTP/1.1")),
+    "a method of one letter": (400, True, api(line=b"A /api/items HTTP/1.1")),
 }
 
 
@@ -134,7 +134,7 @@ def test_a_request_that_cannot_be_read_is_answered_so_on_port_80_too(prod):
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(stack):
-    answer = stack.site.request("POST", "/api/notes", headers={"Content-Length": str(LIMIT + 1)})
+    answer = stack.site.request("POST", "/api/items", headers={"Content-Length": str(LIMIT + 1)})
     assert answer.status == answer.json["error"]["status"] == 413
     assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"]
     assert not reached_the_application(stack, answer.headers["X-Request-ID"])
@@ -143,10 +143,10 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(stack):
 @pytest.mark.parametrize("size", [300_000, LIMIT + 1])
 def test_a_chunked_body_over_a_limit_is_413_too(stack, size):
     """Its length is not told in advance: the application's limit and nginx's."""
-    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked", "Cookie": stack.site.cookie}
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     body = f"{size:x}\r\n".encode() + b" " * size + b"\r\n0\r\n\r\n"
     head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": stack.site.host, **headers}.items())
-    received = stack.site.send(f"POST /api/notes HTTP/1.1\r\nConnection: close\r\n{head}\r\n".encode() + body)
+    received = stack.site.send(f"POST /api/items HTTP/1.1\r\nConnection: close\r\n{head}\r\n".encode() + body)
     assert received.startswith(b"HTTP/1.1 413 "), received[:200]
 
 

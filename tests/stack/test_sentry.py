@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.shell import docker
+from tests.stack.conftest import HERE
 from tests.wait import until
 
 CANARY = "Zk29canaryQx7"
@@ -45,13 +46,13 @@ def ingest():
             server.shutdown()
 
 
-def probe(prod, port, **settings):
-    settings = {"SENTRY_DSN": f"http://public@{socket.gethostname()}:{port}/42", "RELEASE": "v1.2.3", **settings}
-    return prod.probe_behind_nginx(*(word for pair in settings.items() for word in ("--env", "=".join(pair))))
+def dsn(port):
+    return f"http://public@{HERE}:{port}/42"
 
 
 def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod):
-    with ingest() as (port, items), probe(prod, port, SENTRY_TRACES_SAMPLE_RATE="1"):
+    settings = {"RELEASE": "v1.2.3", "SENTRY_TRACES_SAMPLE_RATE": 1}
+    with ingest() as (port, items), prod.in_place(SENTRY_DSN=dsn(port), **settings):
         headers = {"Authorization": f"Bearer {CANARY}", "Cookie": f"session={CANARY}", "X-Api-Key": CANARY}
         answer = prod.site.post_json(
             f"/boom?token={CANARY}&page=2", {"user": "bob", "password": CANARY}, headers=headers
@@ -62,7 +63,7 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
             events = [json.loads(item) for type_, item in items if type_ == kind]
             return [event for event in events if event.get("transaction") == name]
 
-        (event,) = until(lambda: arrived("event", "boom"), within=10, what="the event")
+        (event,) = until(lambda: arrived("event", "views.boom"), within=10, what="the event")
         (exception,) = event["exception"]["values"]
         assert exception["type"] == "RuntimeError"
         assert exception["value"].startswith("boom postgresql")
@@ -72,7 +73,7 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
         assert (event["release"], event["environment"]) == ("v1.2.3", "Production")
         assert event["tags"]["request_id"] == answer.headers["X-Request-ID"]
         assert "page=2" in event["request"]["query_string"]
-        (trace,) = until(lambda: arrived("transaction", "boom"), within=10, what="the transaction")
+        (trace,) = until(lambda: arrived("transaction", "views.boom"), within=10, what="the transaction")
         assert trace["tags"]["request_id"] == answer.headers["X-Request-ID"]
         assert CANARY not in str(items)
         assert prod.compose("exec", "-T", "redis", "cat", "/run/secrets/redis_password") not in str(items)
@@ -81,21 +82,13 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
 def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_without_arguments(prod):
     queue = "celery.send_task('flagstone.mail.deliver', ['nowhere', '', sys.argv[1]], headers={'request_id': 'queued'})"
     code = f"import sys; from flagstone.worker import celery; {queue}"
-    name, web = f"{prod.project}-reporter", f"{prod.project}_web"
-    with ingest() as (port, items), prod.without("worker"):
-        docker("network", "connect", web, socket.gethostname())
-        try:
-            dsn = f"SENTRY_DSN=http://public@{socket.gethostname()}:{port}/42"
-            prod.compose("run", "--detach", "--no-deps", "--name", name, "--env", dsn, "worker")
-            prod.compose("exec", "-T", "app", "python", "-c", code, CANARY)
-            until(lambda: items, within=30, what="the event")
-            (event,) = [json.loads(item) for kind, item in items if kind == "event"]
-            assert event["exception"]["values"][0]["type"] == "TypeError"
-            assert event["tags"]["request_id"] == "queued"
-            assert CANARY not in str(items)
-        finally:
-            docker("rm", "--force", name)
-            docker("network", "disconnect", "--force", web, socket.gethostname())
+    with ingest() as (port, items), prod.without("worker"), prod.another("worker", SENTRY_DSN=dsn(port)):
+        prod.compose("exec", "-T", "app", "python", "-c", code, CANARY)
+        until(lambda: items, within=30, what="the event")
+        (event,) = [json.loads(item) for kind, item in items if kind == "event"]
+        assert event["exception"]["values"][0]["type"] == "TypeError"
+        assert event["tags"]["request_id"] == "queued"
+        assert CANARY not in str(items)
 
 
 @pytest.mark.parametrize("state", ["hangs", "is down"])
@@ -105,7 +98,7 @@ def test_no_request_waits_for_a_sentry_that_does_not_answer(prod, state):
         port = server.getsockname()[1]
         if state == "is down":
             server.close()
-        with probe(prod, port) as site:
+        with prod.in_place(SENTRY_DSN=dsn(port)) as site:
 
             def ask(path):
                 started = time.monotonic()

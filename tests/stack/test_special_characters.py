@@ -2,14 +2,13 @@
 
 import html
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 
-from tests.shell import docker, run
+from tests.shell import run
 from tests.smtp import certificate, mail_server
-from tests.stack.conftest import Stack, production
+from tests.stack.conftest import HERE, Stack, production
 from tests.wait import until
 
 FOLDER = "it's my site [1] (a copy), 100% $new #2"
@@ -19,26 +18,26 @@ PASSWORDS = {
     "redis_password": "p@ss w\"rd #$%1 \\n\\'`id`{}ü\r\n",
 }
 MAIL_PASSWORD = 'a$b#c "d" #%s/@\\n $$'
-NAME, PORT = "smtp.test", 2525
+PORT = 2525
 
 
 @pytest.fixture(scope="module")
 def folder():
     """A checkout at such a path, with such settings and passwords."""
     folder = Path(FOLDER).resolve()
-    shutil.copytree(Path.cwd(), folder, symlinks=True, ignore=shutil.ignore_patterns("gw*", ".env", "secrets"))
+    shutil.copytree(Path.cwd(), folder, symlinks=True, ignore=shutil.ignore_patterns(".env", "secrets"))
     run(f"{folder}/scripts/setup.sh")
     mail = {"MAIL_USERNAME": "user", "MAIL_PASSWORD": MAIL_PASSWORD, "MAIL_USE_TLS": "1", "MAIL_PORT": PORT}
     with (folder / ".env").open("a") as env:
-        env.writelines(f"{name}='{value}'\n" for name, value in {"MSG": TEXT, **mail}.items())
+        env.writelines(f"{name}='{value}'\n" for name, value in {"GREETING": TEXT, **mail}.items())
     for name, password in PASSWORDS.items():
         (folder / "secrets" / name).unlink()
         (folder / "secrets" / name).write_text(password, newline="")
-    authority, _ = certificate(folder, NAME)
+    authority, _ = certificate(folder, HERE)
     (folder / "mail.yaml").write_text(f"""
 services:
   worker:
-    environment: {{ MAIL_SERVER: {NAME}, SSL_CERT_FILE: /ca.pem }}
+    environment: {{ MAIL_SERVER: {HERE}, SSL_CERT_FILE: /ca.pem }}
     volumes: ["./{authority.name}:/ca.pem:ro"]
 """)
     yield folder
@@ -47,9 +46,7 @@ services:
 
 @pytest.fixture(scope="module")
 def odd(folder):
-    stack = production("odd", ACME_SERVER="http://127.0.0.1:9/directory")
-    stack.files = (f"{folder}/compose.prod.yaml", f"{folder}/mail.yaml")
-    with stack:
+    with production("odd", "mail.yaml", folder=folder) as stack:
         yield stack
 
 
@@ -68,18 +65,13 @@ def test_a_value_between_single_quotes_arrives_whole(odd):
 
 
 def test_a_mail_leaves_with_its_password_by_the_queue(odd, folder):
-    web = f"{odd.project}_web"
-    docker("network", "connect", "--alias", NAME, web, socket.gethostname())
-    try:
-        pair, host = (folder / f"{NAME}.pem", folder / f"{NAME}.key"), "0.0.0.0"  # noqa: S104 - the tests' own networks
-        with mail_server(pair, host=host, port=PORT, login=True, password=MAIL_PASSWORD) as mailbox:
-            odd.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
-            until(lambda: mailbox.messages, within=30, what="a mail")
-        assert mailbox.logins == [("user", MAIL_PASSWORD)]
-    finally:
-        docker("network", "disconnect", "--force", web, socket.gethostname())
+    pair, host = (folder / f"{HERE}.pem", folder / f"{HERE}.key"), "0.0.0.0"  # noqa: S104 - the tests' own networks
+    with mail_server(pair, host=host, port=PORT, login=True, password=MAIL_PASSWORD) as mailbox:
+        odd.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
+        until(lambda: mailbox.messages, within=30, what="a mail")
+    assert mailbox.logins == [("user", MAIL_PASSWORD)]
 
 
 def test_development_mounts_the_source_of_such_a_folder(odd, folder):
-    dev = Stack("odd", (f"{folder}/compose.yaml",))
-    assert dev.once("app", "head", "-n1", "app/__init__.py").stdout.startswith('"""The application.')
+    dev = Stack("odd", ("compose.yaml",), folder=folder)
+    assert dev.once("app", "cat", "app/__init__.py").stdout == Path("app/__init__.py").read_text()

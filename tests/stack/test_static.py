@@ -66,7 +66,7 @@ def test_static_files_need_no_application(stack):
         page = until(lambda: (answer := stack.site.get("/")).status == 502 and answer, within=15)
         assert page.headers["Retry-After"]
         assert page.headers["X-Request-ID"] in page.text
-        assert stack.site.get("/api/notes").json["error"]["status"] == 502
+        assert stack.site.get("/api/items").json["error"]["status"] == 502
     assert stack.site.get("/").status == 200
 
 
@@ -195,4 +195,4 @@ def test_a_reference_to_a_missing_file_fails_the_build_by_its_place(prod):
     with edited("app/templates/base.html", "filename='logo.svg'", "filename='none.svg'"):
         result = run("docker", *prod.command, "build", "app", check=False, timeout=300, **prod.environment)
     assert result.returncode != 0
-    assert "templates/base.html:8: there is no static file none.svg" in result.stdout + result.stderr
+    assert "templates/base.html:6: there is no static file none.svg" in result.stdout + result.stderr

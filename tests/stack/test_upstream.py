@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.shell import docker
+from tests.stack.browser import browser
 from tests.stack.conftest import DOMAIN
 
 EDGE = 16 * 1024  # nginx/site/proxy.conf
@@ -23,12 +23,6 @@ HANDSHAKE = {
 }
 ACCEPTED = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # the answer to that key, of RFC 6455, 1.3
 GOING_AWAY = b"\x88\x02" + (1001).to_bytes(2)
-
-
-@pytest.fixture(scope="module")
-def probe(prod):
-    with prod.probe_behind_nginx("--env", "TRUSTED_PROXIES=0.0.0.0/0") as site:  # nginx is its neighbour twice
-        yield site
 
 
 @contextmanager
@@ -45,13 +39,11 @@ def echo(connection, text):
     return connection.recv(1000)
 
 
-@pytest.mark.usefixtures("probe")
 def test_a_full_session_cookie_and_further_headers_pass_up_to_16_kb(prod):
     assert prod.site.get(f"/large-headers?bytes={EDGE - 1000}").status == 200
     assert prod.site.get(f"/large-headers?bytes={EDGE + 1000}").status == 502
 
 
-@pytest.mark.usefixtures("probe")
 @pytest.mark.parametrize("kind", ["", "&type=text/html&buffering=no"])
 def test_an_event_and_a_part_of_a_stream_arrive_when_they_are_sent(prod, kind):
     connection = http.client.HTTPConnection(prod.site.host)
@@ -67,7 +59,6 @@ def test_an_event_and_a_part_of_a_stream_arrive_when_they_are_sent(prod, kind):
     assert min(gaps) > 0.5, "one a second, not all at the end"
 
 
-@pytest.mark.usefixtures("probe")
 def test_a_websocket_passes_and_the_next_request_of_anybody_does_too(prod):
     with websocket(prod.site) as (connection, answer):
         assert answer.startswith(b"HTTP/1.1 101 ")
@@ -77,7 +68,6 @@ def test_a_websocket_passes_and_the_next_request_of_anybody_does_too(prod):
         assert echo(connection, b"again") == b"\x81\x05again"
 
 
-@pytest.mark.usefixtures("probe")
 def test_a_websocket_of_another_site_s_page_is_refused(prod):
     """Browsers open it from anywhere, with cookies: cross-site WebSocket hijacking."""
     for headers in ({"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}):
@@ -87,34 +77,28 @@ def test_a_websocket_of_another_site_s_page_is_refused(prod):
         assert answer.startswith(b"HTTP/1.1 101 ")
 
 
-@pytest.mark.usefixtures("probe")
 def test_a_browser_opens_one_from_a_page_of_the_site_and_from_no_other(prod):
-    rules = f"--host-resolver-rules=MAP {DOMAIN}:443 {prod.address('nginx', 'edge')}:8443"
     opened = """() => new Promise(done => {
         const socket = new WebSocket("wss://%s/websocket");
         socket.onopen = () => socket.send("hello");
         socket.onmessage = event => done(event.data);
         socket.onclose = event => done(event.code);
     })"""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", rules])
-        page = browser.new_context(ignore_https_errors=True).new_page()
+    with browser(prod) as chromium:
+        page = chromium.new_context(ignore_https_errors=True).new_page()
         page.route("https://evil.test/", lambda route: route.fulfill(body="another site"))
         page.goto(f"https://{DOMAIN}/health/live")
         assert page.evaluate(opened % DOMAIN) == "hello"
         page.goto("https://evil.test/")
         assert page.evaluate(opened % DOMAIN) == 1006, "closed before it was open"
-        browser.close()
 
 
-@pytest.mark.usefixtures("probe")
 def test_no_other_protocol_is_switched_to(prod):
     upgrade = {"Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2-Settings": "AAMAAABkAARAAAAA"}
     seen = prod.site.get("/headers", headers=upgrade)
     assert (seen.status, "upgrade" in seen.json) == (200, False)
 
 
-@pytest.mark.usefixtures("probe")
 def test_a_request_with_a_body_may_wait_in_the_application_as_before(prod):
     assert prod.site.request("POST", "/wait?seconds=0").status == 200
 
@@ -126,12 +110,16 @@ def test_a_websocket_may_be_silent_for_longer_than_an_answer(prod):
     assert "60 s" in Path("docs/operations.md").read_text().split("## Long connections")[1]
 
 
-def test_a_stop_of_the_application_says_good_bye_to_websockets_and_does_not_wait_for_them(prod, probe):
-    """Last in this file: the probe is gone after it."""
+def test_a_stop_of_the_application_says_good_bye_to_websockets_and_does_not_wait_for_them(prod):
+    app = prod.container("app")
     with websocket(prod.site) as (connection, _):
-        assert echo(connection, b"hello")
-        started = time.monotonic()
-        docker("stop", "--time", "60", probe.address)
-        assert time.monotonic() - started < 20, "graceful_timeout is 30 s"
-        assert connection.recv(1000) == GOING_AWAY
-        assert connection.recv(1000) == b""
+        assert echo(connection, b"hello") == b"\x81\x05hello"
+        try:
+            started = time.monotonic()
+            docker("stop", "--time", "60", app)
+            assert time.monotonic() - started < 20, "graceful_timeout is 30 s"
+            assert connection.recv(1000) == GOING_AWAY
+            assert connection.recv(1000) == b""
+        finally:
+            docker("start", app)
+            prod.await_health("ok")

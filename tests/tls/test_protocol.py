@@ -11,7 +11,7 @@ from tests.tls.pebble import FOLDER
 from tests.wait import until
 
 WWW, UNKNOWN, IP = f"www.{DOMAIN}", "unknown.test", "192.0.2.1"
-PATHS = ["/", "/api/notes?limit=1", "/.well-known/acme-challenge/there"]
+PATHS = ["/", "/api/items?limit=1", "/.well-known/acme-challenge/there"]
 HERE = f"https://{DOMAIN}"
 
 # By protocol and host: what each of PATHS is answered with.
@@ -23,8 +23,8 @@ SECURE = {
 }
 TABLE = {
     "http": {
-        DOMAIN: [f"308 {HERE}/", f"308 {HERE}/api/notes?limit=1", "200"],
-        WWW: [f"308 {HERE}/", f"308 {HERE}/api/notes?limit=1", "200"],
+        DOMAIN: [f"308 {HERE}/", f"308 {HERE}/api/items?limit=1", "200"],
+        WWW: [f"308 {HERE}/", f"308 {HERE}/api/items?limit=1", "200"],
         UNKNOWN: ["closed", "closed", "closed"],
         IP: ["closed", "closed", "closed"],
     },
@@ -93,9 +93,9 @@ def test_a_staging_certificate_locks_nobody_out_and_the_value_of_hsts_is_yours(t
 
 
 REFUSED = {  # by what is wrong: the path, what curl says beside it, the status over HTTP/1.1, over 2 and 3
-    "a method of one letter": ("/api/notes", ("--request", "A"), "400", "400"),
-    "101 headers": ("/api/notes", tuple(f"--header=X-{number}: x" for number in range(101)), "431", "431"),
-    "a body over the limit": ("/api/notes", ("--data-binary", "@/dev/stdin"), "413", "413"),
+    "a method of one letter": ("/api/items", ("--request", "A"), "400", "400"),
+    "101 headers": ("/api/items", tuple(f"--header=X-{number}: x" for number in range(101)), "431", "431"),
+    "a body over the limit": ("/api/items", ("--data-binary", "@/dev/stdin"), "413", "413"),
 }
 
 

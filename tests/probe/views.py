@@ -1,26 +1,32 @@
-"""An application for the tests only, run with the product's image and gunicorn settings: it waits, and it tells."""
+"""Views that wait, compute, fail, stream and tell what they were asked."""
 
 import base64
 import hashlib
 import time
 
-from flask import Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, render_template, request
 from sqlalchemy import text
 
-from app import create_app
-from app.auth.current import current_user
 from flagstone.extensions import db
 
-app = create_app()
+from .items import get_item
+
+blueprint = Blueprint("views", __name__)
 
 
-@app.route("/wait", methods=["GET", "POST"])
+@blueprint.get("/")
+def index():
+    """Who asks, for which address: as the application sees it."""
+    return render_template("index.html")
+
+
+@blueprint.route("/wait", methods=["GET", "POST"])
 def wait():
     db.session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": request.args.get("seconds", type=float)})
     return "waited"
 
 
-@app.get("/compute")
+@blueprint.get("/compute")
 def compute():
     until = time.monotonic() + request.args.get("seconds", type=float)
     while time.monotonic() < until:
@@ -28,23 +34,23 @@ def compute():
     return "computed"
 
 
-@app.get("/sql")
+@blueprint.get("/sql")
 def sql():
     db.session.execute(text(request.args["statement"]))
     return "done"
 
 
-@app.get("/own-policy")
+@blueprint.get("/own-policy")
 def own_policy():
     return "framed", {"Content-Security-Policy": "frame-ancestors https://partner.test"}
 
 
-@app.get("/headers")
+@blueprint.get("/headers")
 def headers():
     return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118
 
 
-@app.before_request
+@blueprint.before_app_request
 def echo():
     """What arrived, before Flask has read anything into the path; with a validator, and in ranges, as a file is."""
     if "/echo" not in request.path:
@@ -56,26 +62,28 @@ def echo():
     return response.make_conditional(request, accept_ranges=True, complete_length=response.content_length)
 
 
-@app.get("/user")
-def user():
-    return str(current_user().id)
+@blueprint.get("/user/<int:item_id>")
+def user(item_id):
+    """A request of somebody: any row may be that."""
+    g.user = get_item(item_id)
+    return str(item_id)
 
 
-@app.route("/boom", methods=["GET", "POST"])
+@blueprint.route("/boom", methods=["GET", "POST"])
 def boom():
     """An exception with all in its text that must not be seen."""
     sent = [request.url, request.form, request.get_data(), dict(request.headers)]
     raise RuntimeError(f"boom {db.engine.url.render_as_string(hide_password=False)} {sent}")
 
 
-@app.get("/large-headers")
+@blueprint.get("/large-headers")
 def large_headers():
     """A session as large as Flask makes one, and further cookies."""
     size = request.args.get("bytes", type=int) - 4096
     return "large", [("Set-Cookie", f"session={'s' * 4085}"), *(("X-More", "m" * 1000) for _ in range(size // 1000))]
 
 
-@app.get("/events")
+@blueprint.get("/events")
 def events():
     """Server-sent events, or parts of another stream."""
 
@@ -98,7 +106,7 @@ class Taken(Response):
         raise StopIteration
 
 
-@app.get("/websocket", websocket=True)
+@blueprint.get("/websocket", websocket=True)
 def websocket():
     """Sends each message back, until its client or somebody else closes."""
     connection = request.environ["gunicorn.socket"]

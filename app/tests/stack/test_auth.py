@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.tests.stack.conftest import USER, sign_up
 from tests.shell import docker, run
-from tests.stack.test_uploads import upload
+from tests.stack.test_uploads import form
 from tests.wait import until
-
-USER = {"email": "tests@example.test", "password": "correct horse battery"}
 
 
 def bearer(token):
@@ -78,14 +77,15 @@ def test_while_redis_is_away_tokens_and_sessions_go_on_and_can_be_ended(stack):
 
 
 def test_a_copied_cookie_is_worth_nothing_after_sign_out(stack):
-    user = stack.stranger.sign_up("leaver@example.test")
+    user = sign_up(stack.stranger, "leaver@example.test")
     assert user.get("/api/whoami").status == 200
     assert user.request("POST", "/logout").status == 303
     assert user.get("/api/whoami").status == 401
 
 
 def test_what_is_for_one_person_stays_in_no_cache_downloads_by_nginx_included(stack):
-    note = upload(stack.site, "private.txt", b"text").json["id"]
+    body, headers = form({"title": "private"}, "private.txt", b"text")
+    note = stack.site.request("POST", "/api/notes", body=body, headers=headers).json["id"]
     for path in ("/", "/notes", "/api/whoami"):
         assert stack.site.get(path).headers.get_all("Cache-Control") == ["private, no-store"]
     download = stack.site.get(f"/notes/{note}/file")
@@ -128,7 +128,7 @@ def test_no_text_in_any_field_is_an_error_with_postgresql(prod, path, names):
 
 
 def test_a_user_is_disabled_and_enabled_on_the_command_line(prod):
-    user = prod.stranger.sign_up("disabled@example.test")
+    user = sign_up(prod.stranger, "disabled@example.test")
 
     def flask(command):
         prod.compose("exec", "-T", "app", "flask", "user", command, "disabled@example.test")
@@ -159,7 +159,7 @@ def test_another_key_signs_without_a_lost_request_and_tokens_of_the_former_stay_
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        run("make", "jwt-rotate", COMPOSE_PROJECT_NAME=prod.project, **prod.environment)
+        run("make", "-C", str(prod.folder), "jwt-rotate", COMPOSE_PROJECT_NAME=prod.project, **prod.environment)
         until(all_have_the_new_key, within=20)
     finally:
         stop.set()

@@ -16,9 +16,9 @@ CROWD = 100
 
 
 @pytest.fixture(scope="module")
-def process(attacked):
+def process(prod):
     """A single one of gunicorn: what it does is not hidden by another one."""
-    with attacked.probe_by_itself() as site:
+    with prod.beside() as site:
         yield site
 
 
