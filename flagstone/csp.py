@@ -120,7 +120,7 @@ class Reports:
                 self.log(*finding)
         except HTTPException as error:
             return error.get_response(environ)
-        except ValueError, RecursionError:
+        except ValueError:
             return Response("expected a report of a browser, in JSON\n", 400)
         return Response(status=204)
 

@@ -167,6 +167,8 @@ def test_nothing_of_a_visitor_reaches_the_log(browser, said):
         ("img-src", "https://[::1"),
         ("img-src", "https://img.test:99999/"),
         ("img-src", "javascript:alert(1)"),
+        ("img-src", "ftp://img.test/"),
+        ("img-src", 1),
         ("img-src", f"https://{'a' * 300}.test"),
         ("img-src", ""),
         ("img-src\ncanary", "https://img.test"),
@@ -176,7 +178,8 @@ def test_nothing_of_a_visitor_reaches_the_log(browser, said):
     ],
 )
 def test_what_no_policy_can_say_is_not_logged(browser, said, directive, blocked):
-    assert send(browser, by_uri(directive, blocked)) == 204
+    for document in (PAGE, "about:srcdoc"):
+        assert send(browser, by_uri(directive, blocked, **{"document-uri": document})) == 204
     assert not said()
 
 
@@ -186,7 +189,7 @@ def test_what_a_visitors_browser_put_into_the_page_is_not_logged(browser, said, 
     assert not said()
 
 
-@pytest.mark.parametrize("body", ["", "{", "1", '"text"', "[1]", "[[]]", "[" * 30_000, b"\xff"])
+@pytest.mark.parametrize("body", ["", "{", "1", '"text"', "[1]", "[[]]", "[" * 65_000, b"\xff"])
 def test_what_is_no_report_is_refused_and_never_an_error(browser, said, body):
     assert send(browser, body) == 400
     assert not said()

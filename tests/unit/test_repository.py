@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
+
 
 def test_every_text_file_has_unix_line_ends():
     """CRLF breaks the scripts inside images; .gitattributes keeps it out of a checkout on Windows."""
@@ -17,12 +19,12 @@ def test_every_text_file_has_unix_line_ends():
 
 def pages():
     """Those of the platform, and the application's as long as its services.yaml lets no page load more."""
-    services = re.sub("#.*", "", Path("app/services.yaml").read_text())
+    services = re.sub("#.*", "", (ROOT / "app/services.yaml").read_text())
     folders = ["flagstone", "nginx/errors"] + ["app"] * (not re.search(r"\bCSP(_REPORT_ONLY)?:", services))
-    return [page for folder in folders for page in Path(folder).rglob("*.html")]
+    return [page for folder in folders for page in (ROOT / folder).rglob("*.html")]
 
 
-@pytest.mark.parametrize("file", pages(), ids=str)
+@pytest.mark.parametrize("file", pages(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_page_needs_more_than_the_content_security_policy_allows(file):
     """No inline script or style without a nonce, no handler, and nothing from another site."""
     text = file.read_text()
