@@ -20,7 +20,9 @@ if WORKER:  # here, because tests/stack/conftest.py reads it as soon as it is lo
 
 def copy(name):
     """The checkout once more, for tests that edit files which containers have mounted."""
-    return Path(shutil.copytree(ROOT, COPIES / f"{name}{WORKER}", symlinks=True, ignore=shutil.ignore_patterns("copies")))
+    return Path(
+        shutil.copytree(ROOT, COPIES / f"{name}{WORKER}", symlinks=True, ignore=shutil.ignore_patterns("copies"))
+    )
 
 
 @cache
@@ -28,7 +30,8 @@ def enter_copy():
     os.chdir(copy("probe"))
     shutil.rmtree("app")
     shutil.copytree("tests/probe", "app")
-    run("chmod", "-R", "a+rX", "app")  # as `make setup` does it for another app/
+    run("chmod", "-R", "a+rX", "app")  # as `make setup` does
+    Path(".env").write_text("".join(Path(part, ".env.example").read_text() for part in (".", "app")))
 
 
 def pytest_configure(config):
@@ -40,7 +43,10 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """What shares a stack runs in one process, the largest groups first; any other test in whichever is free."""
     for item in items:
-        stacks = {"dev", "prod", "tls", "attacked"} & {*item.fixturenames, *item.name.rpartition("[")[2][:-1].split("-")}
+        stacks = {"dev", "prod", "tls", "attacked"} & {
+            *item.fixturenames,
+            *item.name.rpartition("[")[2][:-1].split("-"),
+        }
         if stacks:
             of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
             item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))

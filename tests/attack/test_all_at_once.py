@@ -76,4 +76,4 @@ def test_five_minutes_of_all_attacks_at_once_lose_nothing(attacked):
     assert 201 in attackers.statuses["write"] & attackers.statuses["upload"]
     until(lambda: stored(attacked) == named(attacked), within=60)
     assert_whole(attacked, attackers.files)
-    assert {str(row) for row in attackers.rows} <= set(attacked.sql("SELECT id FROM item").split())
+    assert {str(row) for row in attackers.rows} <= set(attacked.sql("SELECT id FROM probe_item").split())

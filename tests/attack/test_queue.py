@@ -18,7 +18,7 @@ def test_while_redis_is_full_orders_are_refused_and_all_else_goes_on(attacked):
             assert attacked.site.post_json("/api/items", {"name": "meanwhile"}).status == 201
             for job in under_way:
                 await_done(attacked, job)
-            assert attacked.sql("SELECT count(*) FROM job WHERE state <> 'done'") == "0"
+            assert attacked.sql("SELECT count(*) FROM probe_job WHERE state <> 'done'") == "0"
         finally:
             attacked.redis("del filler")
             attacked.redis("config set maxmemory 128mb")

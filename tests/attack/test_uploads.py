@@ -32,7 +32,7 @@ def stored(stack):
 
 
 def named(stack):
-    return set(stack.sql("SELECT file_key FROM item WHERE file_key IS NOT NULL").split())
+    return set(stack.sql("SELECT file_key FROM probe_item WHERE file_key IS NOT NULL").split())
 
 
 def assert_whole(stack, answers):

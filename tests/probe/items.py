@@ -15,7 +15,7 @@ blueprint = Blueprint("items", __name__)
 LIMITS = {"name": (1, 200), "text": (0, 10_000)}
 
 
-class Item(db.Model):
+class ProbeItem(db.Model):
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(String(LIMITS["name"][1]))
     text: Mapped[str] = mapped_column(Text)
@@ -31,13 +31,17 @@ class Item(db.Model):
 def find_items(page, per_page):
     """Cached until one is written or deleted."""
     found = db.paginate(
-        db.select(Item).order_by(Item.id.desc()), page=page, per_page=per_page, max_per_page=None, error_out=False
+        db.select(ProbeItem).order_by(ProbeItem.id.desc()),
+        page=page,
+        per_page=per_page,
+        max_per_page=None,
+        error_out=False,
     )
     return {"items": [item.as_dict() for item in found], "total": found.total}
 
 
-def create_item():
-    item, file = Item(**read_fields(read_body(), LIMITS)), request.files.get("file")
+def create_item(data):
+    item, file = ProbeItem(**read_fields(data, LIMITS)), request.files.get("file")
     if file:
         stored = uploads.save(file)
         item.file_key, item.file_name, item.file_type = stored["key"], stored["name"], stored["type"]
@@ -50,7 +54,7 @@ def create_item():
 
 
 def get_item(item_id):
-    return (db.session.get(Item, item_id) if item_id <= ID_MAX else None) or abort(404)
+    return (db.session.get(ProbeItem, item_id) if item_id <= ID_MAX else None) or abort(404)
 
 
 @blueprint.get("/api/items")
@@ -61,7 +65,7 @@ def listed():
 @blueprint.post("/api/items")
 @takes_files
 def create():
-    item = create_item()
+    item = create_item(read_body())
     return item.as_dict(), 201, {"Location": url_for(".show", item_id=item.id, _external=True)}
 
 
@@ -86,13 +90,15 @@ def delete(item_id):
 
 @blueprint.get("/items")
 def page():
-    return render_template("items.html", items=db.session.scalars(db.select(Item).order_by(Item.id.desc()).limit(20)))
+    return render_template(
+        "items.html", items=db.session.scalars(db.select(ProbeItem).order_by(ProbeItem.id.desc()).limit(20))
+    )
 
 
 @blueprint.post("/items")
 @takes_files
 def create_by_form():
-    create_item()
+    create_item(request.form.to_dict())
     return redirect(url_for(".page"), 303)
 
 

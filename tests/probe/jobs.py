@@ -22,7 +22,7 @@ STEPS = 10
 OVER = ("done", "failed")
 
 
-class Job(db.Model):
+class ProbeJob(db.Model):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     state: Mapped[str] = mapped_column(String(10), default="queued")
     progress: Mapped[int] = mapped_column(default=0)
@@ -31,7 +31,7 @@ class Job(db.Model):
 
 @blueprint.post("/api/jobs")
 def order():
-    job = Job()
+    job = ProbeJob()
     db.session.add(job)
     db.session.commit()  # before the worker looks for it
     try:
@@ -45,14 +45,14 @@ def order():
 
 @blueprint.get("/api/jobs/<uuid:job_id>")
 def show(job_id):
-    job = db.session.get(Job, job_id) or abort(404)
+    job = db.session.get(ProbeJob, job_id) or abort(404)
     return {"state": job.state, "progress": job.progress}
 
 
 @shared_task(name="probe.work", bind=True, max_retries=5)
 def work(self, job_id):
     try:
-        job = db.session.get(Job, UUID(job_id))
+        job = db.session.get(ProbeJob, UUID(job_id))
         if job is None or job.state in OVER:
             return
         job.state = "running"
@@ -72,7 +72,7 @@ def work(self, job_id):
 def give_up(sender, args, exception, **_):
     if sender.name == work.name and not transient(exception):
         with queue.flask.app_context():
-            job = db.session.get(Job, UUID(args[0]))
+            job = db.session.get(ProbeJob, UUID(args[0]))
             if job.state not in OVER:
                 job.state = "failed"
                 db.session.commit()
@@ -80,5 +80,5 @@ def give_up(sender, args, exception, **_):
 
 @shared_task(name="probe.forget")
 def forget():
-    db.session.execute(db.delete(Job).where(Job.created_at < datetime.now(UTC) - timedelta(days=1)))
+    db.session.execute(db.delete(ProbeJob).where(ProbeJob.created_at < datetime.now(UTC) - timedelta(days=1)))
     db.session.commit()

@@ -73,7 +73,7 @@ class Stack:
 
     @contextmanager
     def in_place(self, **settings):
-        """Another `app` with these settings in the place of the stack's own; yields a Site that asks it without nginx."""
+        """An `app` with these settings in the place of the stack's own; yields a Site that asks it without nginx."""
         with self.without("app"), self.another("app", "--use-aliases", **settings) as name:
             self.await_health("ok")
             yield Site(name, 8000, "app")  # TRUSTED_HOSTS has its neighbours' name for it

@@ -170,7 +170,7 @@ def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(pr
         """A change behind the back of the cache is not seen. (It may just be recovering from another test.)"""
         listed()
         marks.append(f"mark-{uuid.uuid4().hex}")
-        prod.sql(f"UPDATE item SET name = '{marks[-1]}' WHERE id = {item}")  # noqa: S608
+        prod.sql(f"UPDATE probe_item SET name = '{marks[-1]}' WHERE id = {item}")  # noqa: S608
         return all(marks[-1] not in text for text in listed())
 
     until(is_cached, within=20)
@@ -182,7 +182,7 @@ def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(pr
 
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_an_order_is_refused_in_time_while_the_queue_is_away_and_leaves_nothing(prod, lose, mend):
-    before = prod.sql("SELECT count(*) FROM job")
+    before = prod.sql("SELECT count(*) FROM probe_job")
     prod.compose(lose, "redis")
     try:
         for _ in range(3):
@@ -193,7 +193,7 @@ def test_an_order_is_refused_in_time_while_the_queue_is_away_and_leaves_nothing(
             assert answer.json["error"]["request_id"] == answer.headers["X-Request-ID"]
     finally:
         prod.compose(mend, "redis")
-    assert prod.sql("SELECT count(*) FROM job") == before
+    assert prod.sql("SELECT count(*) FROM probe_job") == before
     prod.await_health("ok")
     await_done(prod, order(prod), within=60)
 
@@ -228,7 +228,7 @@ def test_what_the_clock_says_is_done(dev):
     """Beat queues it and the worker does it; here every second."""
     job = order(dev)
     await_done(dev, job)
-    dev.sql("UPDATE job SET created_at = created_at - interval '1 year'")
+    dev.sql("UPDATE probe_job SET created_at = created_at - interval '1 year'")
     try:
         with edited("app/schedule.py", 'crontab(minute="*/10")', "1.0"):
             dev.compose("restart", "beat")

@@ -40,7 +40,7 @@ def full_pool(site, seconds):
 @pytest.mark.parametrize(
     ("statement", "status", "retry"),
     [
-        ("SELECT missing FROM item", 500, None),
+        ("SELECT missing FROM probe_item", 500, None),
         ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", 500, None),
         (raised("55P03"), 500, None),
         (raised("40001"), 503, "1"),

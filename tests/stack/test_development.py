@@ -59,7 +59,7 @@ def test_no_container_can_write_into_the_checkout(dev):
 
 def test_a_migration_belongs_to_the_person_who_asked_for_it(dev):
     extra = "class Extra(db.Model):\n    id = db.Column(db.Integer, primary_key=True)\n\n\n"
-    with edited("app/items.py", "class Item", f"{extra}class Item"):
+    with edited("app/items.py", "class ProbeItem", f"{extra}class ProbeItem"):
         run("scripts/migration.sh", "add extra", COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
     (written,) = Path("app/migrations/versions").glob("*_add_extra.py")
     try:

@@ -69,7 +69,9 @@ def test_a_body_arrives_whole_with_any_method(prod, method):
 
 def test_a_body_in_chunks_arrives_whole(prod):
     chunks = [b"%x;name=value\r\n%b\r\n" % (len(part), part) for part in (BODY[:1], BODY[1:70_000], BODY[70_000:])]
-    _, received = asked(prod.site, "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked", *chunks, b"0\r\nTrailer: x\r\n\r\n")
+    _, received = asked(
+        prod.site, "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked", *chunks, b"0\r\nTrailer: x\r\n\r\n"
+    )
     assert received.startswith(b"HTTP/1.1 200 ")
     assert sha256(BODY).hexdigest().encode() in received
 

@@ -1,52 +1,29 @@
+import importlib
 import importlib.util
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
-from sqlalchemy import event
 
-from app import create_app
-from app.auth import passwords
 from flagstone.config import load
-from flagstone.extensions import db
+from tests.probe import create_app
 
-APP = Path(__file__).parents[2] / "app"
-FLAGSTONE = APP.with_name("flagstone")
-USER = {"email": "user@example.test", "password": "correct horse battery"}
-
-
-def sign_up(client, **fields):
-    """The client, with the session of a new user."""
-    assert client.post("/register", data=USER | fields).status_code == 303
-    return client
-
-
-@contextmanager
-def queries(app):
-    """The statements of the block."""
-    asked = []
-    with app.app_context():
-        engine = db.engine
-
-    def note(connection, cursor, statement, *_):
-        asked.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine, "before_cursor_execute", note)
+FLAGSTONE = Path(__file__).parents[2] / "flagstone"
 
 
 @pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch):
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+def settings_of_the_probe(monkeypatch):
+    """APP_MODULE would name them, if the probe were no package within another."""
+    monkeypatch.setattr("flagstone.config.part_of_app", lambda name: importlib.import_module(f"tests.probe.{name}"))
+
+
+def maker(create_app, folder):
+    """Builds the app with settings as the environment would give them. No database, no Redis: SQLite and memory."""
+    return lambda **environ: create_app(load({"APP_ENV": "Test", "UPLOAD_FOLDER": str(folder), **environ}))
 
 
 @pytest.fixture
 def make_app(tmp_path):
-    """Builds the app with settings as the environment would give them. No database, no Redis: SQLite and memory."""
-    folder = str(tmp_path / "uploads")
-    return lambda **environ: create_app(load({"APP_ENV": "Test", "UPLOAD_FOLDER": folder, **environ}))
+    return maker(create_app, tmp_path / "uploads")
 
 
 @pytest.fixture
@@ -57,12 +34,6 @@ def app(make_app):
 @pytest.fixture
 def client(app):
     return app.test_client()
-
-
-@pytest.fixture
-def user(app):
-    """A client that is signed in."""
-    return sign_up(app.test_client())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What every task has from flagstone/background.py."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -9,10 +10,13 @@ from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
 from redis.exceptions import OutOfMemoryError
 
-from app.reports.model import Report
+from flagstone import beat
 from flagstone.background import Task
 from flagstone.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
-from flagstone.extensions import db
+from flagstone.config import with_password
+from flagstone.log_context import request_id
+from tests.probe import schedule
+from tests.shell import run
 
 
 @shared_task
@@ -122,13 +126,62 @@ def test_a_request_queues_no_more_than_redis_can_hold_and_others_do(app, publish
     assert published.ids == [job.name] * 3
 
 
-def test_a_report_that_is_one_too_many_for_the_queue_is_a_503_and_leaves_no_row(app, user, published):
+def test_when_the_queue_is_away_it_is_a_503(make_app):
+    app = make_app(REDIS_URL="redis://127.0.0.1:1", REDIS_PASSWORD="hunter2")
+    answer = app.test_client().post("/api/jobs")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "hunter2" not in answer.text
+
+
+def test_a_job_that_is_one_too_many_for_the_queue_is_a_503(client, published):
     published.lists[LISTS[-1]] = MESSAGES_MAX
-    answer = user.post("/api/reports")
+    answer = client.post("/api/jobs")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "cannot be queued" in answer.json["error"]["message"]
-    assert "cannot be queued" in user.post("/reports").text
     published.lists[LISTS[-1]] -= 1
-    assert user.post("/api/reports").status_code == 202
-    with app.app_context():
-        assert len(db.session.scalars(db.select(Report)).all()) == 1
+    assert client.post("/api/jobs").status_code == 202
+
+
+def test_what_beat_queues_is_a_task_that_the_worker_knows(app):
+    for name, entry in (beat.SCHEDULE | schedule.SCHEDULE).items():
+        assert entry["task"] in app.extensions["celery"].tasks, name
+
+
+def test_beat_loads_no_database():
+    """It would take twice the memory."""
+    assert (
+        run(sys.executable, "-c", "import sys, flagstone.beat; print('sqlalchemy' in sys.modules)").stdout == "False\n"
+    )
+
+
+def test_the_request_id_is_that_of_the_request_that_queued_the_task(app):
+    seen = []
+
+    @shared_task
+    def look():
+        seen.append(request_id())
+
+    app.add_url_rule("/look", view_func=lambda: str(look.delay()))
+    assert app.test_client().get("/look").headers["X-Request-ID"] == seen[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://redis:6379/0", "redis://:p%40s%2Fs@redis:6379/0"),
+        ("rediss://user@redis", "rediss://user:p%40s%2Fs@redis"),
+    ],
+)
+def test_the_password_goes_into_the_url_of_the_queue(url, expected):
+    assert with_password(url, "p@s/s") == expected
+    assert with_password(url, None) == url
+
+
+def test_a_queue_by_tls_verifies_the_server(make_app):
+    """kombu's default does not."""
+    queue = make_app(REDIS_URL="rediss://redis").extensions["celery"]
+    assert queue.conf.broker_use_ssl["ssl_cert_reqs"].name == "CERT_REQUIRED"
+
+
+def test_only_json_is_read_from_the_queue(app):
+    assert app.extensions["celery"].conf.accept_content == ["json"]

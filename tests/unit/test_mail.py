@@ -165,12 +165,12 @@ def test_no_header_can_be_smuggled_in(app, to, subject):
 def test_without_a_server_the_mail_is_in_the_log_and_its_text_in_development_only(app, make_app, caplog):
     caplog.set_level(logging.INFO)
     with app.app_context():
-        send_mail("you@example.com", "Your report", "secret link")
-    assert "Your report" in caplog.text
+        send_mail("you@example.com", "Your order", "secret link")
+    assert "Your order" in caplog.text
     assert "secret link" not in caplog.text
     app.config["APP_ENV"] = "Dev"
     with app.app_context():
-        send_mail("you@example.com", "Your report", "secret link")
+        send_mail("you@example.com", "Your order", "secret link")
     assert "secret link" in caplog.text
 
 

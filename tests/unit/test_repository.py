@@ -69,4 +69,4 @@ def test_each_line_of_the_feature_list_has_its_tests():
 def test_links_between_pages_lead_somewhere():
     for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").glob("*.md"), Path("offline/README.md")):
         for target in re.findall(r"\]\((?!https?:|#|mailto:|../../actions/)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), (page, target)
+            assert (ROOT / page.parent / target).exists(), (page, target)

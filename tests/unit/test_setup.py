@@ -300,11 +300,14 @@ def test_missing_images_are_pulled(machine):
     assert "pulled    postgres:18" in result.stdout
 
 
-def test_the_file_of_former_keys_is_never_made_anew(machine):
-    """Containers have this very file mounted, and would not see what `make jwt-rotate` writes into another."""
+def test_an_application_has_secrets_of_its_own_and_the_file_of_former_keys_is_never_made_anew(machine):
+    """Containers have this very file mounted, and would not see what is written into another."""
+    with (machine.checkout / "app/services.yaml").open("a") as services:
+        services.writelines(f"# source: ../secrets/{name}\n" for name in ("own_private_key", "own_public_keys"))
     machine(docker=READY)
-    before = (machine.checkout / "secrets/jwt_public_keys").stat().st_ino
-    holder = (machine.checkout / "secrets/jwt_public_keys").open()  # its number is not given away meanwhile
-    machine(docker=READY)
-    assert (machine.checkout / "secrets/jwt_public_keys").stat().st_ino == before
-    holder.close()
+    secrets = machine.checkout / "secrets"
+    assert "PRIVATE KEY" in (secrets / "own_private_key").read_text()
+    before = (secrets / "own_public_keys").stat().st_ino
+    with (secrets / "own_public_keys").open():  # its number is not given away meanwhile
+        machine(docker=READY)
+        assert (secrets / "own_public_keys").stat().st_ino == before

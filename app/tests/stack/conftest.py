@@ -8,6 +8,7 @@ import pytest
 from tests.attack.conftest import Attacked
 from tests.conftest import copy
 from tests.stack.conftest import development, production
+from tests.stack.test_mail import pair, worker  # noqa: F401 - fixtures
 
 USER = {"email": "tests@example.test", "password": "correct horse battery"}
 

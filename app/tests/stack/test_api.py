@@ -1,5 +1,6 @@
 """The notes over the wire, and the front page."""
 
+
 def test_a_note_is_created_listed_read_and_deleted(stack):
     created = stack.site.post_json("/api/notes", {"title": "First", "body": "über allem"})
     assert created.status == 201

@@ -5,7 +5,7 @@ from email import message_from_string
 from email.policy import default
 
 from app.tests.stack.conftest import sign_up
-from tests.stack.test_mail import pair, serve, worker  # noqa: F401 - fixtures
+from tests.stack.test_mail import serve
 from tests.wait import until
 
 

@@ -11,7 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "item",
+        "probe_item",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -33,4 +33,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("mail")
-    op.drop_table("item")
+    op.drop_table("probe_item")

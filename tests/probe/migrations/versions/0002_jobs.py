@@ -11,7 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "job",
+        "probe_job",
         sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("progress", sa.Integer, nullable=False),
@@ -20,4 +20,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("job")
+    op.drop_table("probe_job")

@@ -1,5 +1,4 @@
 import csv
-import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID
@@ -10,12 +9,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from app.auth.model import User
 from app.reports import tasks
 from app.reports.model import Report
-from flagstone.beat import SCHEDULE
-from flagstone.broker import with_password
+from app.schedule import SCHEDULE
+from app.tests.conftest import sign_up
+from flagstone.broker import LISTS, MESSAGES_MAX
 from flagstone.extensions import db
 from flagstone.log_context import request_id
-from tests.shell import run
-from tests.unit.conftest import sign_up
 
 NOBODYS = "6052c9cd-f958-4929-96d1-5434c8aa8151"
 
@@ -159,44 +157,15 @@ def test_when_the_queue_is_away_it_is_a_503_and_nothing_is_left(make_app):
         assert not db.session.scalars(db.select(Report)).all()
 
 
-def test_what_beat_queues_is_a_task_that_the_worker_knows(app):
+def test_what_the_clock_queues_is_a_task_that_the_worker_knows(app):
     for name, entry in SCHEDULE.items():
         assert entry["task"] in app.extensions["celery"].tasks, name
-
-
-def test_beat_loads_no_database():
-    """It would take twice the memory."""
-    assert (
-        run(sys.executable, "-c", "import sys, flagstone.beat; print('sqlalchemy' in sys.modules)").stdout == "False\n"
-    )
 
 
 def test_the_request_id_is_that_of_the_request_that_queued_the_task(client, monkeypatch):
     seen = []
     monkeypatch.setattr(tasks, "write_csv", lambda _: seen.append(request_id()) or "")
     assert order(client).headers["X-Request-ID"] == seen[0]
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("redis://redis:6379/0", "redis://:p%40s%2Fs@redis:6379/0"),
-        ("rediss://user@redis", "rediss://user:p%40s%2Fs@redis"),
-    ],
-)
-def test_the_password_goes_into_the_url_of_the_queue(url, expected):
-    assert with_password(url, "p@s/s") == expected
-    assert with_password(url, None) == url
-
-
-def test_a_queue_by_tls_verifies_the_server(make_app):
-    """kombu's default does not."""
-    queue = make_app(REDIS_URL="rediss://redis").extensions["celery"]
-    assert queue.conf.broker_use_ssl["ssl_cert_reqs"].name == "CERT_REQUIRED"
-
-
-def test_only_json_is_read_from_the_queue(app):
-    assert app.extensions["celery"].conf.accept_content == ["json"]
 
 
 def test_a_report_is_its_owners_only(app, client):
@@ -274,3 +243,15 @@ def test_an_owner_whom_no_mail_reaches_still_gets_the_report(app):
         db.session.execute(db.update(User).values(email="a,b@example.test"))
         db.session.commit()
     assert odd.get(order(odd).json["status"]).json["state"] == "done"
+
+
+def test_a_report_that_is_one_too_many_for_the_queue_is_a_503_and_leaves_no_row(app, user, published):
+    published.lists[LISTS[-1]] = MESSAGES_MAX
+    answer = user.post("/api/reports")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "cannot be queued" in answer.json["error"]["message"]
+    assert "cannot be queued" in user.post("/reports").text
+    published.lists[LISTS[-1]] -= 1
+    assert user.post("/api/reports").status_code == 202
+    with app.app_context():
+        assert len(db.session.scalars(db.select(Report)).all()) == 1

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from app.auth import sign_ins
 from app.auth.model import authenticate, change_password, find_user
+from app.tests.conftest import USER, queries, sign_up
 from flagstone.config import ConfigError
 from flagstone.extensions import db
-from tests.unit.conftest import USER, queries, sign_up
 
 
 def pem(key):

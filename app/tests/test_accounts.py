@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 
 from app.auth import address, links, passwords
 from app.auth.model import User, create_user
+from app.tests.conftest import USER, queries, sign_up
 from flagstone.broker import QUEUE_GONE
 from flagstone.extensions import db
 from flagstone.mail import Mail
 from tests.smtp import mail_server
-from tests.unit.conftest import USER, queries, sign_up
 from tests.unit.unicode import TEXTS
 
 HASHER = passwords.hasher  # before the tests have a quicker one

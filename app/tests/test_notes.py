@@ -5,7 +5,7 @@ from flagstone.extensions import db
 
 @pytest.fixture
 def client(user):
-    """Signed in, as whoever writes has to be; tests/unit/test_auth.py has the strangers."""
+    """Signed in, as whoever writes has to be; app/tests/test_auth.py has the strangers."""
     return user
 
 
