@@ -21,17 +21,24 @@ if WORKER:  # here, because tests/stack/conftest.py reads it as soon as it is lo
 def copy(name):
     """The checkout once more, for tests that edit files which containers have mounted."""
     return Path(
-        shutil.copytree(ROOT, COPIES / f"{name}{WORKER}", symlinks=True, ignore=shutil.ignore_patterns("copies"))
+        shutil.copytree(
+            ROOT, COPIES / f"{name}{WORKER}", symlinks=True, ignore=shutil.ignore_patterns("artifacts", "copies")
+        )
     )
+
+
+def copy_with_probe(name):
+    folder = copy(name)
+    shutil.rmtree(folder / "app")
+    shutil.copytree(folder / "tests/probe", folder / "app")
+    run("chmod", "-R", "a+rX", str(folder / "app"))  # as `make setup` does
+    (folder / ".env").write_text("".join((folder / part / ".env.example").read_text() for part in (".", "app")))
+    return folder
 
 
 @cache
 def enter_copy():
-    os.chdir(copy("probe"))
-    shutil.rmtree("app")
-    shutil.copytree("tests/probe", "app")
-    run("chmod", "-R", "a+rX", "app")  # as `make setup` does
-    Path(".env").write_text("".join(Path(part, ".env.example").read_text() for part in (".", "app")))
+    os.chdir(copy_with_probe("probe"))
 
 
 def pytest_configure(config):
@@ -50,3 +57,18 @@ def pytest_collection_modifyitems(items):
         if stacks:
             of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
             item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))
+
+
+def group_of(item):
+    mark = item and item.get_closest_marker("xdist_group")
+    return mark and mark.args
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has ended what this test alone had
+def pytest_runtest_teardown(item, nextitem):
+    """A stack that nobody needs any more goes on with its health checks, at the cost of all others."""
+    if WORKER and group_of(item) != group_of(nextitem):
+        from tests.stack.conftest import RUNNING
+
+        for stack in [*RUNNING]:
+            stack.end()

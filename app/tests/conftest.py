@@ -11,7 +11,7 @@ from app.auth import passwords
 from flagstone.extensions import db
 
 # Where only these tests run, they need of tests/ what pytest finds there by itself otherwise.
-from tests.conftest import pytest_collection_modifyitems, pytest_configure  # noqa: F401
+from tests.conftest import pytest_collection_modifyitems, pytest_configure, pytest_runtest_teardown  # noqa: F401
 from tests.unit.conftest import maker
 from tests.unit.test_background import published  # noqa: F401 - a fixture
 from tests.unit.test_uploads import kept  # noqa: F401 - a fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attack.odd import odd_checkout
 from tests.shell import docker
 from tests.stack.conftest import DOMAIN, Stack, production
 from tests.stack.site import Site
@@ -99,5 +100,9 @@ def p99(visits):
 
 @pytest.fixture(scope="session")
 def attacked():
-    with production("attacked", "tests/attack/compose.yaml", kind=Attacked, MAX_BODY_SIZE="200m") as stack:
+    """From a checkout with odd characters all over: what holds here holds for those, too."""
+    folder = odd_checkout()
+    with production(
+        "attacked", "tests/attack/compose.yaml", kind=Attacked, folder=folder, MAX_BODY_SIZE="200m"
+    ) as stack:
         yield stack

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.shell import docker
+from tests.stack.conftest import kill
 from tests.stack.test_uploads import form
 from tests.wait import until
 
@@ -59,7 +60,7 @@ def test_a_crash_amid_uploads_leaves_no_file_without_a_row_and_loses_none(attack
     with ThreadPoolExecutor(20) as pool:
         under_way = [pool.submit(upload, attacked.site) for _ in range(60)]
         until(lambda: sum(answer.done() and answer.result()[0] == 201 for answer in under_way) > 5, within=60)
-        docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
+        kill("KILL", state["Pid"])
         answers = [answer.result() for answer in under_way]
     until(lambda: attacked.inspect("app")["State"]["StartedAt"] != state["StartedAt"], within=20)
     attacked.await_healthy("app")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.movein.visitor import Visitor
 from tests.shell import run
 from tests.stack.conftest import Stack, production
@@ -21,13 +22,13 @@ from tests.wait import until
 pytestmark = pytest.mark.long
 
 LINES_MAX = 10
-NOT_A_CHECKOUT = (".git", ".env", "secrets", "artifacts", "gw*", "movein-*", "__pycache__")
+NOT_A_CHECKOUT = (".git", ".env", "secrets", "artifacts", "copies", "__pycache__")
 
 
 def move_in(name):
     """A fresh checkout of this template, in which the recipe has run; beside the tests, where Docker finds it, too."""
     checkout = Path(f"movein-{name}").resolve()
-    shutil.copytree(Path.cwd(), checkout, symlinks=True, ignore=shutil.ignore_patterns(*NOT_A_CHECKOUT))
+    shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*NOT_A_CHECKOUT))
     git(checkout, "init", "--quiet")
     git(checkout, "add", "--all")
     git(checkout, "-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "--quiet", "--message", "template")

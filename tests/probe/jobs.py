@@ -49,7 +49,7 @@ def show(job_id):
     return {"state": job.state, "progress": job.progress}
 
 
-@shared_task(name="probe.work", bind=True, max_retries=5)
+@shared_task(name="probe.work", bind=True)
 def work(self, job_id):
     try:
         job = db.session.get(ProbeJob, UUID(job_id))

@@ -5,6 +5,7 @@ import os
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ HERE = "tests.test"  # this container, for those of a stack
 NO_AUTHORITY = "http://127.0.0.1:9/directory"
 # All tests come from one address, as fast as they can. tests/stack/test_rate_limits.py is about the limits.
 UNLIMITED = {"RATE_LIMIT": "10000r/s", "LOGIN_RATE_LIMIT": "10000r/s"}
+
+RUNNING = []  # stacks: tests/conftest.py ends them when their group is over
 
 
 @dataclass
@@ -74,9 +77,15 @@ class Stack:
     @contextmanager
     def in_place(self, **settings):
         """An `app` with these settings in the place of the stack's own; yields a Site that asks it without nginx."""
-        with self.without("app"), self.another("app", "--use-aliases", **settings) as name:
+        web, own = f"{self.project}_web", self.container("app")
+        docker("network", "disconnect", web, own)
+        try:
+            with self.another("app", "--use-aliases", **settings) as name:
+                self.await_health("ok")
+                yield Site(name, 8000, "app")  # TRUSTED_HOSTS has its neighbours' name for it
+        finally:
+            docker("network", "connect", "--alias", "app", web, own)
             self.await_health("ok")
-            yield Site(name, 8000, "app")  # TRUSTED_HOSTS has its neighbours' name for it
 
     @contextmanager
     def without(self, service):
@@ -90,7 +99,9 @@ class Stack:
             self.await_health("ok")
 
     def container(self, service):
-        return self.compose("ps", "--all", "--quiet", service)
+        labels = {"project": self.project, "service": service, "oneoff": "False"}  # not one of `run`
+        filters = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+        return docker("ps", "--all", "--quiet", "--no-trunc", *filters)
 
     def inspect(self, service):
         return json.loads(docker("inspect", self.container(service)))[0]
@@ -107,7 +118,8 @@ class Stack:
         return self.compose("exec", "-T", "db", "psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
 
     def redis(self, *command):
-        call = f"REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli {' '.join(command)}"
+        password = r"""REDISCLI_AUTH="$(tr -d '\r\n' </run/secrets/redis_password)" """
+        call = f"{password} redis-cli {' '.join(command)}"
         return self.compose("exec", "-T", "redis", "sh", "-c", call)
 
     def services(self):
@@ -147,17 +159,36 @@ class Stack:
             run("docker", *leave, check=False)
         self.compose("down", "--remove-orphans", "--timeout", "2", *options)
 
+    def end(self):
+        """For good, if it has not ended yet."""
+        if self in RUNNING:
+            RUNNING.remove(self)
+            self.down("--volumes")
+
     def __enter__(self):
+        RUNNING.append(self)
         try:
             self.up()
         except BaseException:
             print(self.compose("logs", "--tail", "30", check=False))
-            self.down("--volumes")
+            self.end()
             raise
         return self
 
     def __exit__(self, *_):
-        self.down("--volumes")
+        self.end()
+
+
+@cache
+def on_the_host():
+    """A container that sees the processes of all others; tests/run.sh removes it."""
+    start = ("run", "--detach", "--pid", "host", "--user", "0", "--entrypoint", "sleep")
+    return docker(*start, "--name", f"{TEST_ID}-host", "redis:8", "infinity")
+
+
+def kill(signal, *pids):
+    """As the kernel does it. Docker takes `docker kill` for a stop by hand."""
+    docker("exec", on_the_host(), "sh", "-c", f"kill -{signal} {' '.join(map(str, pids))}")
 
 
 @contextmanager

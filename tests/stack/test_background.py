@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.shell import docker, run
-from tests.stack.conftest import edited
+from tests.stack.conftest import edited, kill
 from tests.wait import until
 
 LAST = r'''"$(printf "celery\006\0269")"'''  # the list in Redis of what is not urgent, for a shell
@@ -46,8 +46,7 @@ def signal_all(stack, name, *services, only=lambda pid, first: True):
         listed = docker("top", stack.container(service), "-eo", "pid").split()[1:]
         pids += [pid for pid in listed if only(int(pid), first)]
     assert pids
-    kill = f"kill -{name} {' '.join(pids)}"
-    docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "sh", "redis:8", "-c", kill)
+    kill(name, *pids)
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def test_a_job_whose_process_is_killed_is_tried_again(prod):
 
 
 def test_killing_the_worker_in_mid_job_loses_no_job(prod):
-    with settings(prod, TASK_TIME_LIMIT=5):
+    with settings(prod, TASK_TIME_LIMIT=6, STEP_SECONDS=0.45):
         job = order(prod)
         await_progress(prod, job, 30)
         signal_all(prod, "KILL", "worker")
@@ -97,7 +96,7 @@ def test_killing_the_worker_in_mid_job_loses_no_job(prod):
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_a_job_that_cannot_be_queued_for_its_next_try_is_not_lost(prod, lose, mend):
     """Its connection to the database breaks while Redis is away."""
-    with settings(prod, TASK_TIME_LIMIT=5):
+    with settings(prod, TASK_TIME_LIMIT=6, STEP_SECONDS=0.45):
         job = order(prod)
         await_progress(prod, job, 30)
         prod.compose(lose, "redis")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.shell import docker
-from tests.stack.conftest import edited
+from tests.stack.conftest import edited, kill
+from tests.stack.test_uploads import upload
 from tests.wait import until
 
 
@@ -32,7 +33,7 @@ def test_a_crashed_container_comes_back_by_itself(prod, service):
     """Its first process dies as by the kernel's out-of-memory killer."""
     kept = prod.site.post_json("/api/items", {"name": f"before {service} crashed"}).json["id"]
     state = prod.inspect(service)["State"]
-    docker("run", "--rm", "--pid", "host", "--entrypoint", "sh", "redis:8", "-c", f"kill -KILL {state['Pid']}")
+    kill("KILL", state["Pid"])
     until(lambda: prod.inspect(service)["State"]["StartedAt"] != state["StartedAt"], within=20)
     prod.await_healthy(service)
     prod.await_health("ok", within=40)
@@ -103,11 +104,12 @@ def test_a_managed_redis_and_database_are_reached_by_all_that_use_them(prod, els
     assert asked.returncode == 0, asked.stderr
 
 
-def test_data_outlives_down_and_up(stack):
-    kept = stack.site.post_json("/api/items", {"name": "before down"}).json["id"]
+def test_rows_and_files_outlive_down_and_up(stack):
+    kept = upload(stack.site, "kept.txt", b"kept").json["id"]
     stack.down()
     stack.up()
-    assert stack.site.get(f"/api/items/{kept}").json["name"] == "before down"
+    assert stack.site.get(f"/api/items/{kept}").json["name"] == "With a file"
+    assert stack.site.get(f"/items/{kept}/file").body == b"kept"
 
 
 def test_a_second_up_changes_nothing(stack):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.shell import docker
-from tests.stack.conftest import DOMAIN, Stack, production
+from tests.stack.conftest import DOMAIN, RUNNING, Stack, production
 from tests.tls.pebble import DIRECTORY, HOST, Front, pebble
 from tests.wait import until
 
@@ -57,6 +57,7 @@ def tls(authority):
     settings = {"DOMAIN_ALIASES": f"www.{DOMAIN}", "ACME_SERVER": DIRECTORY}
     settings["ACME_PROFILE"] = "default"  # asked for none, Pebble takes any of them
     stack = production("tls", "tests/tls/compose.yaml", kind=TlsStack, **settings)
+    RUNNING.append(stack)
     try:
         stack.compose("up", "--detach", "--build", "--wait", "nginx", "app")
         stack.compose("build", "certbot")
@@ -67,7 +68,7 @@ def tls(authority):
         with Front(stack.site.address, DOMAIN, here).open() as stack.front:
             yield stack
     finally:
-        stack.down("--volumes")
+        stack.end()
 
 
 @pytest.fixture(scope="session")

@@ -86,4 +86,4 @@ def test_the_list_is_cached_until_a_row_is_written(app, client, write):
         db.session.commit()
     assert client.get("/api/items").json["total"] == 1, "not cached"
     write("two")
-    assert [note["name"] for note in client.get("/api/items").json["items"]] == ["two"]
+    assert [item["name"] for item in client.get("/api/items").json["items"]] == ["two"]
