@@ -46,6 +46,8 @@ cert-now: ## Look whether one is due now, instead of waiting
 	@$(certbot) /opt/flagstone/renew.py --now
 
 ##@ Keep
+update: ## Bring the latest release of the template, or another one: make update to=1.2.0; template=ADDRESS says where it is
+	@template=$(template) scripts/update.sh $(to)
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
 jwt-rotate: ## Sign tokens with a new key; those of the former one stay good
@@ -55,4 +57,4 @@ lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked s
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: up down logs ps migration user shell psql seed test lint cert-status cert-dry-run cert-now setup jwt-rotate lock help
+.PHONY: up down logs ps migration user shell psql seed test lint cert-status cert-dry-run cert-now update setup jwt-rotate lock help
