@@ -6,7 +6,7 @@ compose := docker compose$(if $(prod), -f compose.prod.yaml)
 tty := $(shell [ -t 0 ] || echo --no-TTY)
 certbot := docker compose -f compose.prod.yaml exec $(tty) certbot python3
 # `flask shell` reads as a person types: blank lines end blocks, and an error is none.
-script := import sys; from app import create_app; app = create_app(); app.app_context().push(); \
+script := import sys; from flagstone.wsgi import app; app.app_context().push(); \
   exec(compile(sys.stdin.read(), "stdin", "exec"), app.make_shell_context())
 
 ##@ Develop
@@ -22,14 +22,10 @@ ps: ## Show the state of the containers
 migration: ## Write a migration from the models: make migration m="add tags"
 	@scripts/migration.sh "$(m)"
 
-user: ## Make a user: make user email=you@example.com, on the server with prod=1
-	@$(compose) exec $(tty) app flask user create $(email)
 shell: ## A Python shell inside the application, or make shell <script.py (prod=1 on the server)
 	@$(compose) exec $(if $(tty),$(tty) app python -c '$(script)',app flask shell)
 psql: ## A SQL shell, or make psql <script.sql (prod=1 on the server)
 	@$(compose) exec $(tty) db psql --set ON_ERROR_STOP=1 --username app app
-seed: ## Fill the notes with something to look at
-	@$(compose) exec $(tty) app flask notes seed
 
 ##@ Check
 test: ## Run every test, on stacks of its own: make test, or make test t="tests/stack -k redirect"
@@ -50,11 +46,11 @@ update: ## Bring the latest release of the template, or another one: make update
 	@template=$(template) scripts/update.sh $(to)
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
-jwt-rotate: ## Sign tokens with a new key; those of the former one stay good
-	@scripts/jwt-rotate.sh
 lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
 	@scripts/lock.sh $(if $(upgrade),--upgrade)
 help:
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: up down logs ps migration user shell psql seed test lint cert-status cert-dry-run cert-now update setup jwt-rotate lock help
+-include app/tasks.mk # of the application
+
+.PHONY: up down logs ps migration shell psql test lint cert-status cert-dry-run cert-now update setup lock help

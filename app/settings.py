@@ -9,7 +9,7 @@ from flagstone.config import BaseConfig, as_seconds
 
 
 class Settings(BaseConfig):
-    MSG: str = "Hello from Flagstone"  # shown on the status page
+    MSG: str = "Hello, world"  # shown on the status page
 
     REGISTRATION: bool = True  # anybody may sign up; off: flask user create
     SESSION_IDLE: int = 7 * 24 * 3600  # seconds without a request after which a session ends;

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
+    """Put the application on the platform: when its own extensions, routes and error handlers are there, which stay.
+
+    The parts that WITHOUT names are left out.
+    """
     # Imported here: gunicorn's master process and beat need other modules of this package, and no Flask.
     from flagstone import (
         background,
@@ -37,24 +41,28 @@ def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
     )
 
     settings = settings or config.load()
-    app.config.from_object(settings)
-
+    app.extensions["flagstone"] = settings
+    config.apply(settings, app)
     log.configure(settings, log_context.log_context)
-    sentry.init_app(app)
-    log_context.init_app(app)
-    errors.init_app(app)
-    validation.init_app(app)
-    https.init_app(app)
-    csrf.init_app(app)
-    cors.init_app(app)
-    static_files.init_app(app)
-    streams.init_app(app)
-    database.init_app(app)
-    cache.init_app(app)
-    uploads.init_app(app)
-    openapi.init_app(app)
-    metrics.init_app(app)
-    background.init_app(app)
-    mail.init_app(app)
-    health.init_app(app)
-    proxy.init_app(app)
+    for part in (
+        sentry,
+        log_context,
+        errors,
+        validation,
+        https,
+        csrf,
+        cors,
+        static_files,
+        streams,
+        database,
+        cache,
+        uploads,
+        openapi,
+        metrics,
+        background,
+        mail,
+        health,
+        proxy,
+    ):
+        if part.__name__.removeprefix("flagstone.") not in settings.WITHOUT:
+            part.init_app(app)

@@ -21,8 +21,8 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from flagstone.broker import FIRST, HEARTBEAT, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue
 from flagstone.cache import REDIS_GONE, redis_client
+from flagstone.database import engine
 from flagstone.errors import error_response
-from flagstone.extensions import db
 from flagstone.log_context import log_context
 
 
@@ -78,6 +78,8 @@ class Task(celery.Task):
 
 
 def init_app(app: Flask) -> None:
+    if "celery" in app.extensions:  # the application's own
+        return
     queue = make_queue(app.config, task_cls=Task)
     queue.set_default()
     queue.flask = app
@@ -112,4 +114,4 @@ def touch_heartbeat(**_: Any) -> None:
 def forget_connections(**_: Any) -> None:
     """Those that the first process has open are not for its children."""
     with celery.current_app.flask.app_context():
-        db.engine.dispose(close=False)
+        engine().dispose(close=False)

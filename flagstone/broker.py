@@ -8,7 +8,6 @@ from bisect import bisect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -17,6 +16,8 @@ from kombu.transport import virtual
 from kombu.transport.redis import PRIORITY_STEPS, Channel, QoS
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
+
+from flagstone.config import with_password
 
 QUEUE = "celery"
 # What it is in Redis: a list for each priority, the first one for 0; and what workers have taken and not acknowledged.
@@ -98,12 +99,6 @@ class ReleasingQoS(QoS):
 
 
 Channel.QoS = ReleasingQoS
-
-
-def with_password(url: str, password: str | None) -> str:
-    scheme, _, rest = url.partition("://")
-    user, _, host = rest.rpartition("@")
-    return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
 
 
 def list_length(client: Redis, priority: int) -> int:

@@ -16,11 +16,19 @@ from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
 from types import ModuleType, NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import quote, urlsplit
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 # In example values. None is so short that a random key contains it by chance.
 EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "password", "placeholder", "secret")
+
+
+# Parts of the platform, by their modules, that no other part and no container needs.
+OPTIONAL = ("background", "cors", "csrf", "errors", "https", "mail", "metrics", "openapi", "sentry", "static_files")
+OPTIONAL += ("streams", "uploads", "validation")
 
 
 class ConfigError(SystemExit):
@@ -35,7 +43,10 @@ class ConfigError(SystemExit):
 class BaseConfig:
     """What all environments share: the defaults, and what each one means."""
 
+    PROJECT_NAME: str = "flagstone"  # of containers and images, of the API, of who sends mail
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
+    # Parts of the platform that this application does without; the others need the rest.
+    WITHOUT: list[Literal[*OPTIONAL]] = []  # noqa: RUF012
     FLAGSTONE_OFFLINE: str | None = None  # set in images built on stand-ins (offline/)
     SECRET_KEY: str = "development-only"  # noqa: S105 - Production refuses it
 
@@ -84,7 +95,7 @@ class BaseConfig:
     MAIL_USE_SSL: bool = False  # TLS from the first byte
     MAIL_USERNAME: str | None = None
     MAIL_PASSWORD: str | None = None
-    MAIL_DEFAULT_SENDER: str = "Flagstone <noreply@localhost>"
+    MAIL_DEFAULT_SENDER: str = "noreply@localhost"
     MAIL_TIMEOUT: float = 10  # seconds to wait for each answer of the server
     MAIL_EXPIRES: int = 24 * 3600  # seconds after which a mail that no server took is given up
 
@@ -138,7 +149,7 @@ class BaseConfig:
         if self.MAIL_PORT and self.MAIL_PORT > 65535:
             faults["MAIL_PORT"] = "expected a port, at most 65535"
         if "@" not in parseaddr(self.MAIL_DEFAULT_SENDER)[1]:
-            faults["MAIL_DEFAULT_SENDER"] = "expected an address, such as Flagstone <noreply@example.com>"
+            faults["MAIL_DEFAULT_SENDER"] = "expected an address, such as Shop <noreply@example.com>"
         return faults
 
 
@@ -196,9 +207,17 @@ def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
     return config
 
 
+def apply(settings: BaseConfig, app: Flask) -> None:
+    """Into app.config. What the application has set by itself stays, where the environment says nothing else."""
+    for name in filter(str.isupper, dir(settings)):
+        theirs = app.config.get(name, app.default_config.get(name))
+        if theirs == app.default_config.get(name) or name in vars(settings).get("given", ()):
+            app.config[name] = getattr(settings, name)
+
+
 def part_of_app(name: str) -> ModuleType | None:
     """A file of the application's package, by its path: to import the package would load Flask, and too early."""
-    package = re.match(r"\w+", os.environ.get("FLASK_APP") or "app")
+    package = re.match(r"\w+", os.environ.get("APP_MODULE") or "app")
     found = package and find_spec(package[0])
     for folder in (found and found.submodule_search_locations) or []:
         if (path := Path(folder, f"{name}.py")).exists():
@@ -217,13 +236,17 @@ def as_seconds(settings: object, name: str) -> dict[str, str]:
 
 
 def override(settings: object, environ: Mapping[str, str]) -> dict[str, str]:
-    """Set the annotated settings from the environment. Returns what could not be read: by setting what is expected."""
+    """Set the annotated settings from the environment, and `given` to their names.
+
+    Returns what could not be read: by setting what is expected.
+    """
     faults = {}
     for name, kind in get_type_hints(type(settings)).items():
         try:
             text = read(name, environ)
             if text:
                 setattr(settings, name, parse(text, kind))
+                vars(settings).setdefault("given", set()).add(name)
         except ValueError as error:
             faults[name] = str(error)
     return faults
@@ -288,6 +311,12 @@ def is_url(text: str, schemes: tuple[str, ...]) -> bool:
         return "://" in text and parts.scheme.partition("+")[0] in schemes and (parts.port or True)
     except ValueError:
         return False
+
+
+def with_password(url: str, password: str | None) -> str:
+    scheme, _, rest = url.partition("://")
+    user, _, host = rest.rpartition("@")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}" if password else url
 
 
 def is_dsn(text: str) -> bool:

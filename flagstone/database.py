@@ -17,7 +17,7 @@ import psycopg2
 from flask import Config, Flask, current_app, has_request_context
 from flask.cli import with_appcontext
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
-from sqlalchemy import URL, BigInteger, DateTime, Integer, create_engine, inspect, make_url, text
+from sqlalchemy import URL, BigInteger, DateTime, Engine, Integer, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import mapped_column
 
@@ -57,11 +57,18 @@ def init_app(app: Flask) -> None:
         app.extensions["spare_database"] = create_engine(
             url, pool_size=1, max_overflow=0, pool_timeout=STATE_SECONDS, pool_pre_ping=True
         )
-    db.init_app(app)
     app.cli.add_command(wait_for_database)
+    if "sqlalchemy" in app.extensions:  # the application's own, with migrations of its own
+        return
+    db.init_app(app)
     # Commands migrate; what serves does without the time and the memory that loading Alembic takes.
     if "FLASK_RUN_FROM_CLI" in os.environ or not app.config["DATABASE_URL"]:
         add_migrations(app)
+
+
+def engine() -> Engine:
+    """Of the application's Flask-SQLAlchemy, or of ours where it brings none."""
+    return current_app.extensions["sqlalchemy"].engine
 
 
 def add_migrations(app: Flask) -> None:
@@ -120,16 +127,16 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 def pool_limit() -> int:
     """Connections that may be in use at once; -1 without a limit, as SQLAlchemy takes a DATABASE_POOL_SIZE of 0."""
-    return db.engine.pool.size() + db.engine.pool._max_overflow
+    return engine().pool.size() + engine().pool._max_overflow
 
 
 def database_state() -> str:
     """ok, busy while each connection of the pool is in use, or unavailable."""
-    state, engine, spare = "ok", db.engine, current_app.extensions.get("spare_database")
-    if spare and 0 < pool_limit() <= engine.pool.checkedout():
-        state, engine = "busy", spare
+    state, asked, spare = "ok", engine(), current_app.extensions.get("spare_database")
+    if spare and 0 < pool_limit() <= asked.pool.checkedout():
+        state, asked = "busy", spare
     try:
-        with time_limit(STATE_SECONDS), engine.connect() as connection:
+        with time_limit(STATE_SECONDS), asked.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         logger.warning("The database does not answer: %s", describe_error(error))
@@ -154,7 +161,7 @@ def transient(error: BaseException) -> Literal["gone", "slow", "busy", "conflict
 
 def describe_error(error: Exception) -> str:
     """Which host, and the first line of what the driver says. Never the password."""
-    return f"{db.engine.url.host or db.engine.name}: {getattr(error, 'orig', error)}".strip().partition("\n")[0]
+    return f"{engine().url.host or engine().name}: {getattr(error, 'orig', error)}".strip().partition("\n")[0]
 
 
 @click.command("wait-for-database")
@@ -165,7 +172,7 @@ def wait_for_database(limit: float) -> None:
     end, pause = time.monotonic() + limit, 0.5
     while True:
         try:
-            db.engine.connect().close()
+            engine().connect().close()
             logger.info("The database is ready.")
             return
         except SQLAlchemyError as error:

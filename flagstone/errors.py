@@ -34,10 +34,11 @@ class InvalidInput(BadRequest):
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
+    theirs = {error for errors in app.error_handler_spec[None].values() for error in errors}
     # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
-    app.register_error_handler(HTTPException, error_response)
-    for error in (DBAPIError, TimeoutError):
-        app.register_error_handler(error, database_error)
+    handlers = {HTTPException: error_response, DBAPIError: database_error, TimeoutError: database_error}
+    for error in handlers.keys() - theirs:
+        app.register_error_handler(error, handlers[error])
 
 
 def error_response(error: HTTPException) -> Response:

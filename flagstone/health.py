@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from flagstone.cache import cache_state
 from flagstone.database import database_state
 
-blueprint = Blueprint("health", __name__, url_prefix="/health")
+blueprint = Blueprint("flagstone_health", __name__, url_prefix="/health")
 
 
 def init_app(app: Flask) -> None:

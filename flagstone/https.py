@@ -11,6 +11,6 @@ def init_app(app: Flask) -> None:
 
 def redirect_to_https() -> Response | None:
     """308, which keeps method and body. Not for health checks and Prometheus, which come from inside by http."""
-    if request.is_secure or request.blueprint == "health" or request.path == "/metrics":
+    if request.is_secure or request.blueprint == "flagstone_health" or request.path == "/metrics":
         return None
     return redirect(request.url.replace("http:", "https:", 1), 308)

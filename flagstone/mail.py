@@ -213,7 +213,7 @@ def server_reply(error: BaseException) -> str:
 def send_test_mail(address: str) -> None:
     """Queue a mail to ADDRESS; the log of the worker says what became of it."""
     try:
-        send_mail(address, "A test of Flagstone", "It works.\n")
+        send_mail(address, f"A test of {current_app.config['PROJECT_NAME']}", "It works.\n")
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     click.echo("It is queued. What becomes of it is in the log of the worker.")

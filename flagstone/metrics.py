@@ -16,10 +16,10 @@ from prometheus_flask_exporter import PrometheusMetrics
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
+from flagstone import database
 from flagstone.broker import queue_length
 from flagstone.cache import REDIS_GONE, make_client
-from flagstone.database import pool_limit
-from flagstone.extensions import cache, db
+from flagstone.extensions import cache
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -57,13 +57,13 @@ def skip_odd_methods(response: Response) -> Response:
 
 
 def watch_pool(registry: CollectorRegistry) -> None:
-    engine = db.engine
+    engine = database.engine()
     if not isinstance(engine.pool, QueuePool):  # SQLite in memory
         return
     mode = {"registry": registry, "multiprocess_mode": "livesum"}
     used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
     limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
-    limit.set(pool_limit())
+    limit.set(database.pool_limit())
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
     event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is about to be

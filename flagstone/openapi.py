@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("openapi", __name__)
+blueprint = Blueprint("flagstone_openapi", __name__)
 
 ERROR = {
     "type": "object",
@@ -31,10 +31,11 @@ TOKEN = [{"token": []}]
 
 def init_app(app: Flask) -> None:
     app.extensions["openapi"] = {}
-    app.register_blueprint(blueprint)
 
 
 def describe(app: Flask, paths: dict[str, dict[str, Any]]) -> None:
+    if not app.extensions["openapi"]:
+        app.register_blueprint(blueprint)
     app.extensions["openapi"] |= paths
 
 
@@ -82,7 +83,7 @@ def document() -> ResponseReturnValue:
     cookie = current_app.config["SESSION_COOKIE_NAME"]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Flagstone", "version": current_app.config["RELEASE"]},
+        "info": {"title": current_app.config["PROJECT_NAME"].title(), "version": current_app.config["RELEASE"]},
         "paths": current_app.extensions["openapi"],
         "components": {
             "securitySchemes": {

@@ -1,7 +1,17 @@
-"""What gunicorn serves: the application that FLASK_APP names, a module or package with `app` or `create_app()`."""
+"""What gunicorn, `flask` and the worker load: the application that APP_MODULE names, on the platform.
+
+APP_MODULE is read as FLASK_APP would be: a module or package with `app`, `application` or `create_app()`, or what
+follows it after a colon.
+"""
 
 import os
 
 from flask.cli import ScriptInfo
 
-app = ScriptInfo(os.environ.get("FLASK_APP", "app")).load_app()
+import flagstone
+from flagstone import environment
+
+environment.complete()
+app = ScriptInfo(os.environ.get("APP_MODULE") or "app").load_app()
+if "flagstone" not in app.extensions:  # it knows nothing of the platform
+    flagstone.init_app(app)

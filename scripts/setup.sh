@@ -135,8 +135,8 @@ check_engine() {
 
 write_env() {
   if [ -e .env ]; then step .env "kept"; return; fi
-  (umask 077 && cp .env.example .env)
-  step .env "written from .env.example; DOMAIN is in it"
+  (umask 077 && cat .env.example app/.env.example >.env)
+  step .env "written from .env.example and app/.env.example; DOMAIN is in it"
 }
 
 # Compose mounts a secret with the owner and mode it has on the host, and containers run as several users: each file is
@@ -144,18 +144,18 @@ write_env() {
 make_secrets() {
   local name made=''
   mkdir -p secrets && chmod 700 secrets
-  touch secrets/jwt_public_keys # empty until `make jwt-rotate`, and never made anew: containers have this very file
   while read -r name; do
-    if [ ! -s "secrets/$name" ] && [ "$name" != jwt_public_keys ]; then
+    if [[ $name = *_public_keys ]]; then touch "secrets/$name" # of former ones; never made anew: containers have this very file
+    elif [ ! -s "secrets/$name" ]; then
       rm -f "secrets/$name"
       case $name in
-        jwt_private_key) scripts/openssl.sh genrsa 2048 ;;
+        *_private_key) scripts/openssl.sh genrsa 2048 ;;
         *) head -c 48 /dev/urandom | base64 | tr -d '+/=\n' ;;
       esac >"secrets/$name"
       made="$made $name"
     fi
     chmod 444 "secrets/$name"
-  done < <(sed -n 's|.*file: ./secrets/\([a-z_]*\).*|\1|p' compose.prod.yaml)
+  done < <(sed -n 's|.*[./]/secrets/\([a-z_]*\)[ ,}]*.*|\1|p' compose.prod.yaml app/services.yaml)
   if [ -n "$made" ]; then step secrets "made$made"; else step secrets kept; fi
 }
 

@@ -26,6 +26,14 @@ explain() {
 # Healthy is each container by itself; the last word has a request through all of them.
 through_nginx=(curl --fail --silent --output /dev/null --retry 15 --retry-delay 1 --retry-all-errors
   --header 'Host: localhost' http://127.0.0.1:8080/health)
-{ docker compose up --detach --build --wait --quiet-pull &&
+{ docker compose up --detach --build --wait --quiet-pull --remove-orphans &&
   docker compose exec --no-TTY nginx "${through_nginx[@]}"; } || { explain >&2; exit 1; }
-echo "Flagstone is up: http://$(docker compose port nginx 8080)"
+# A page may still fail where its health does not: a template, a table.
+front=$(docker compose exec --no-TTY nginx curl --silent --output /dev/null --write-out '%{http_code}' \
+  --header 'Host: localhost' http://127.0.0.1:8080/)
+[ "$front" -lt 500 ] || {
+  docker compose logs --tail 20 app
+  echo "up: every container is healthy, but the page / answers $front; above is what the application said last"
+  exit 1
+} >&2
+echo "The site is up: http://$(docker compose port nginx 8080)"

@@ -27,7 +27,8 @@ gixy_accepts() { gixy --skips "$([ "$1" = compose.prod.yaml ] || echo try_files_
 
 check ruff ruff check .
 check 'ruff format' ruff format --check .
-check shellcheck shellcheck scripts/*.sh offline/*.sh tests/*.sh nginx/docker-entrypoint.d/*.sh .ci/run
+mapfile -t scripts < <(find . -name '*.sh')
+check shellcheck shellcheck "${scripts[@]}" .ci/run
 check hadolint hadolint flagstone/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
 check workflow check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 check dependabot check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

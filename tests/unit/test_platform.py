@@ -2,27 +2,36 @@
 
 import ast
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from celery import Celery
 from flask import Flask, abort, g
-from werkzeug.exceptions import UnprocessableEntity
+from flask_sqlalchemy import SQLAlchemy
+from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
 import flagstone
-from flagstone.config import load
+from flagstone.config import OPTIONAL, load
+from flagstone.database import engine
 
 
 @pytest.fixture
 def make_other(tmp_path):
-    """An application in a folder of its own, with these templates; returns it."""
+    """An application in a folder of its own, with these templates, which does this `before`; returns it."""
 
-    def make(**templates):
+    def make(before=lambda other: None, environ=None, **templates):
         folder = tmp_path / "templates"
         folder.mkdir(exist_ok=True)
         for name, text in templates.items():
             (folder / f"{name}.html").write_text(text)
         other = Flask("other", root_path=str(tmp_path))
-        flagstone.init_app(other, load({"APP_ENV": "Test", "UPLOAD_FOLDER": str(tmp_path / "uploads")}))
+        before(other)
+        flagstone.init_app(
+            other, load({"APP_ENV": "Test", "UPLOAD_FOLDER": str(tmp_path / "uploads"), **(environ or {})})
+        )
         other.add_url_rule("/gone", view_func=lambda: abort(410, "This has moved away."), endpoint="gone")
         other.add_url_rule("/api/gone", view_func=lambda: abort(410), endpoint="api_gone")
         return other
@@ -103,3 +112,79 @@ def test_a_log_line_is_written_when_nobody_knows_what_it_belongs_to(capsys):
     finally:
         log.configure(load({"APP_ENV": "Test"}))
     assert "still here" in capsys.readouterr().out
+
+
+def test_its_own_sqlalchemy_is_the_one_that_is_asked(make_other, tmp_path):
+    db = SQLAlchemy()
+
+    def before(other):
+        other.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path}/own.db"
+        db.init_app(other)
+
+    other = make_other(before)
+    other.add_url_rule("/broken", view_func=lambda: str(db.session.execute(sqlalchemy.text("SELECT * FROM nowhere"))))
+    with other.app_context():
+        assert engine() is db.engine
+    assert other.test_client().get("/health").json["database"] == "ok"
+    assert other.test_client().get("/broken").status_code == 500
+
+
+def test_its_own_error_handlers_stay(make_other):
+    def before(other):
+        other.register_error_handler(404, lambda _: ("none of ours", 404))
+        other.register_error_handler(HTTPException, lambda error: (f"own {error.code}", error.code))
+
+    client = make_other(before).test_client()
+    assert client.get("/nowhere").text == "none of ours"
+    assert client.get("/gone").text == "own 410"
+
+
+def test_its_own_health_page_and_celery_stay(make_other):
+    queue = Celery("other")
+
+    def before(other):
+        other.add_url_rule("/health", view_func=lambda: "I am well", endpoint="health")
+        other.extensions["celery"] = queue
+
+    other = make_other(before)
+    assert other.extensions["celery"] is queue
+    assert other.test_client().get("/health").text == "I am well"
+    assert other.test_client().get("/health/live").json == {"status": "ok"}, "what Docker asks"
+
+
+def test_what_it_has_set_itself_stays_unless_the_environment_says_otherwise(make_other):
+    def before(other):
+        other.config.update(MAX_CONTENT_LENGTH=123, SECRET_KEY="dev", SESSION_COOKIE_SAMESITE="Strict")
+
+    config = make_other(before, {"SECRET_KEY": "from the environment"}).config
+    assert (config["MAX_CONTENT_LENGTH"], config["SESSION_COOKIE_SAMESITE"]) == (123, "Strict")
+    assert config["SECRET_KEY"] == "from the environment"
+    assert config["DATABASE_POOL_SIZE"] == 10, "and it has the defaults of what it does not know"
+
+
+@pytest.mark.parametrize("part", OPTIONAL)
+def test_it_can_do_without_each_part(make_other, part):
+    client = make_other(environ={"WITHOUT": part}).test_client()
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health").json["status"] == "ok"
+    assert client.get("/gone").status_code == 410
+    assert (client.post("/gone", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 405) == (part == "csrf")
+    assert (client.get("/metrics").status_code == 404) == (part == "metrics")
+
+
+def test_an_application_that_knows_nothing_of_the_platform_is_put_on_it(tmp_path):
+    """By flagstone/wsgi.py, which APP_MODULE tells where it is."""
+    (tmp_path / "shop.py").write_text(
+        "import os\n"
+        "from flask import Flask\n"
+        "def make(prefix):\n"
+        "    app = Flask('shop')\n"
+        "    app.config['SECRET_KEY'] = os.environ['SECRET_KEY']\n"
+        "    app.add_url_rule('/', view_func=lambda: prefix + app.config['SECRET_KEY'])\n"
+        "    return app\n"
+    )
+    asked = "from flagstone.wsgi import app; c = app.test_client(); print(c.get('/').text, c.get('/health/live').json)"
+    environ = {"APP_MODULE": "shop:make('key: ')", "APP_ENV": "Test", "SECRET_KEY": "given"}
+    environ |= {"PYTHONPATH": f"{tmp_path}:.", "UPLOAD_FOLDER": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", asked], env=environ, capture_output=True, text=True)
+    assert result.stdout == "key: given {'status': 'ok'}\n", result.stderr

@@ -1,22 +1,26 @@
-"""One list of settings: .env.example names what the compose files and the application read, and nothing else."""
+"""One list of settings: .env.example names what the compose files and the platform read, app/.env.example what the
+application adds, and nothing else."""
 
 import re
 from pathlib import Path
 from typing import get_type_hints
 
-from app.settings import Settings
-from flagstone.config import ENVIRONMENTS
+from flagstone.config import ENVIRONMENTS, BaseConfig, part_of_app
 
 # By the compose files, by secrets, by the base image, or for a debugger only.
 SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
-SET_BY_US |= {"UPLOAD_FOLDER", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS"}
-SET_BY_US |= {"FLAGSTONE_OFFLINE"}
-COMPOSE_FILES = ("compose.yaml", "compose.prod.yaml", "nginx/ports.yaml")
+SET_BY_US |= {"UPLOAD_FOLDER", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS", "FLAGSTONE_OFFLINE"}
+# By the code of the application, not by a machine: app/services.yaml.
+SET_BY_US |= {"WITHOUT"}
+COMPOSE_FILES = ("compose.yaml", "compose.prod.yaml", "nginx/ports.yaml", "app/services.yaml")
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
+EXAMPLE = Path(".env.example").read_text()
+EXAMPLES = EXAMPLE + Path("app/.env.example").read_text()
+Settings = part_of_app("settings").Settings if part_of_app("settings") else BaseConfig
 
 
-def documented():
-    return re.findall(r"^#?([A-Z][A-Z_]+)=", Path(".env.example").read_text(), re.MULTILINE)
+def documented(text=EXAMPLES):
+    return re.findall(r"^#?([A-Z][A-Z_]+)=", text, re.MULTILINE)
 
 
 def read_by_compose():
@@ -41,14 +45,15 @@ def test_what_is_documented_is_read_by_something():
     assert set(documented()) <= read_by_compose() | application | gunicorn
 
 
-def test_every_setting_of_the_application_is_documented():
-    assert {*get_type_hints(Settings)} - SET_BY_US <= set(documented())
+def test_every_setting_is_documented():
+    secrets = {name.upper() for name in re.findall(r"secrets/(\w+)", Path("app/services.yaml").read_text())}
+    assert {*get_type_hints(Settings)} - SET_BY_US - secrets <= set(documented())
 
 
 def test_the_defaults_shown_are_the_defaults():
     text = "".join(Path(file).read_text() for file in COMPOSE_FILES)
     in_compose = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
-    shown = dict(re.findall(r"^#([A-Z_]+)=(.+)$", Path(".env.example").read_text(), re.MULTILINE))
+    shown = dict(re.findall(r"^#([A-Z_]+)=(.+)$", EXAMPLES, re.MULTILINE))
     for name, value in shown.items():
         if name in in_compose:
             assert value == in_compose[name], name
@@ -64,7 +69,7 @@ def table_rows(heading):
 
 
 def test_the_page_on_configuration_has_the_settings_of_env_example_with_their_defaults():
-    shown = dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", Path(".env.example").read_text(), re.MULTILINE))
+    shown = dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     rows = table_rows("All of them")
     assert [*rows] == [*shown]
     assert {name: default for name, (default, _) in rows.items()} == shown | {"CSP": "this site only"}

@@ -65,7 +65,9 @@ def machine(tmp_path):
 def test_a_ready_machine_gets_its_env_file_and_its_secrets(machine):
     result = machine(docker=READY)
     assert result.returncode == 0, result.stderr
-    assert (machine.checkout / ".env").read_text() == Path(".env.example").read_text()
+    assert (machine.checkout / ".env").read_text() == "".join(
+        Path(file).read_text() for file in (".env.example", "app/.env.example")
+    )
     secrets = machine.checkout / "secrets"
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700, "no other user of the host comes this far"
     for name in ("secret_key", "postgres_password", "redis_password"):

@@ -2,7 +2,7 @@
 # A new key signs tokens from now on; what the former ones signed stays good. In place, because containers have these
 # very files mounted; gunicorn reads them anew and loses no request.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 chmod u+w secrets/jwt_*
 scripts/openssl.sh rsa -pubout 2>/dev/null <secrets/jwt_private_key >>secrets/jwt_public_keys
