@@ -51,6 +51,7 @@ lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked s
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
--include app/tasks.mk # of the application
+# Of the application; and `make init`, until it has run.
+-include app/tasks.mk starter/tasks.mk
 
 .PHONY: up down logs ps migration shell psql test lint cert-status cert-dry-run cert-now update setup lock help

@@ -6,6 +6,7 @@ The script is the real one; what it asks the machine is answered by stubs in fro
 import json
 import os
 import pty
+import re
 import shutil
 import stat
 import subprocess
@@ -75,6 +76,15 @@ def test_a_ready_machine_gets_its_env_file_and_its_secrets(machine):
         value = (secrets / name).read_text()
         assert len(value) >= 32
         assert value not in result.stdout + result.stderr
+
+
+def test_what_the_application_sets_stands_once_in_the_env_file(machine):
+    own = machine.checkout / "app/.env.example"
+    own.write_text(own.read_text() + "DOMAIN=shop.test\nMAX_BODY_SIZE=1m\n")
+    machine(docker=READY)
+    text = (machine.checkout / ".env").read_text()
+    assert re.findall(r"^DOMAIN=.*", text, re.MULTILINE) == ["DOMAIN=shop.test"]
+    assert text == "".join([Path(".env.example").read_text().replace("\nDOMAIN=", "\n#DOMAIN="), own.read_text()])
 
 
 def test_a_second_setup_keeps_everything(machine):

@@ -12,8 +12,10 @@ import pytest
 
 from tests.shell import run
 
+CHECKOUT = Path(__file__).parents[2]  # as it is: in the copy that tests work in, others edit
 PERSON = {f"GIT_{role}_{what}": "test@example.test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 PERSON |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+FORKS = r"app/|starter/|terraform/|README\.md$|LICENSE$|tests/unit/test_(init|readme)\.py$"
 NOT_TRACKED = shutil.ignore_patterns(".git", ".env", "secrets", "artifacts", "__pycache__", ".*_cache", "gw*")
 IMAGE = bytes(range(256)) * 8
 
@@ -79,7 +81,7 @@ class Checkout:
 
 
 def copy(path):
-    shutil.copytree(".", path, symlinks=True, ignore=NOT_TRACKED)
+    shutil.copytree(CHECKOUT, path, symlinks=True, ignore=NOT_TRACKED)
     checkout = Checkout(path)
     checkout.git("init", "--quiet", "--initial-branch", "main")
     return checkout
@@ -144,6 +146,7 @@ def fork(template, tmp_path):
     fork.git("init", "--quiet", "--initial-branch", "main")
     template.git("worktree", "prune")
     shutil.rmtree(fork.path / "app")
+    shutil.rmtree(fork.path / "starter", ignore_errors=True)  # as `make init` does
     fork.write("app/__init__.py", "from flask import Flask\n\napp = Flask(__name__)\n")
     fork.write("app/more.py", '"""The fork\'s own."""\n')
     fork.write("app/migrations/versions/1_shop.py", "revision = '1'\n")
@@ -155,21 +158,22 @@ def fork(template, tmp_path):
 
 def templates_part(checkout, commit):
     """All that is the template's in a commit."""
-    return {
-        name: entry
-        for name, entry in checkout.tree(commit).items()
-        if not re.match(r"app/|terraform/|README\.md$|LICENSE$", name)
-    }
+    return {name: entry for name, entry in checkout.tree(commit).items() if not re.match(FORKS, name)}
 
 
 def test_each_tracked_path_has_one_owner(template):
     names = template.git("ls-files", "-z", stdin=None)
-    owners = run("git", "-C", str(template.path), "check-attr", "-z", "--stdin", "owner", stdin=names).stdout.split("\0")
+    owners = run("git", "-C", str(template.path), "check-attr", "-z", "--stdin", "owner", stdin=names).stdout.split(
+        "\0"
+    )
     of = dict(zip(owners[::3], owners[2::3], strict=False))
     assert of.pop("", None) is None
     assert {*of.values()} == {"template", "fork"}
-    forks = {name for name, owner in of.items() if owner == "fork"}
-    assert forks == {name for name in of if name.startswith("app/")} | {"README.md", "LICENSE"}
+    for name in of:
+        if name.startswith("app/") or name in ("README.md", "LICENSE"):
+            assert of[name] == "fork", name
+        if name.startswith(("flagstone/", "nginx/http/", "scripts/", "docs/")) or name in ("compose.yaml", "VERSION"):
+            assert of[name] == "template", name
 
 
 def test_a_fork_with_another_application_gets_a_later_version_without_a_conflict(template, fork):
@@ -181,7 +185,7 @@ def test_a_fork_with_another_application_gets_a_later_version_without_a_conflict
     after = fork.tree("HEAD")
     assert templates_part(fork, "HEAD") == templates_part(template, "v1.1.0")
     assert {n: e for n, e in after.items() if n not in templates_part(fork, "HEAD")} == {
-        n: e for n, e in before.items() if re.match(r"app/|terraform/|README\.md$|LICENSE$", n)
+        n: e for n, e in before.items() if re.match(FORKS, n)
     }
     changed = {n for n in {*before, *after} if before.get(n) != after.get(n)}
     assert len(changed) >= 15
@@ -349,10 +353,10 @@ def test_a_tag_of_the_fork_with_the_same_name_is_another_thing(template, fork):
 
 
 def test_the_newest_release_of_the_changelog_is_the_version():
-    releases = re.findall(r"^## (\d\S+)", Path("CHANGELOG.md").read_text(), re.MULTILINE)
-    assert releases[0] == Path("VERSION").read_text().strip()
+    releases = re.findall(r"^## (\d\S+)", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == (CHECKOUT / "VERSION").read_text().strip()
 
 
 def test_each_release_says_first_what_a_fork_has_to_do():
-    for release in re.split(r"^## (?=\d)", Path("CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]:
+    for release in re.split(r"^## (?=\d)", (CHECKOUT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]:
         assert re.findall(r"^### (.*)", release, re.MULTILINE)[0] == "What a fork has to do", release.split()[0]
