@@ -84,10 +84,10 @@ main() {
   }
   if [ -n "$(unmerged)" ]; then explain; else
     git commit --quiet --message "Update to Flagstone $new"
-    step done "in one commit. To take it back: git reset --hard HEAD~1"
+    step updated "in one commit. To take it back: git reset --hard HEAD~1"
   fi
-  git diff --quiet "$base" "$theirs" -- '*requirements.*' || step then "make lock, as packages have changed"
-  step then "make test"
+  git diff --quiet "$base" "$theirs" -- '*requirements.*' || step next "make lock, as packages have changed"
+  step next "make test"
   asked=$(to_do "$old" "$new")
   [ -z "$asked" ] || printf '\nWhat a fork has to do:\n%s\n' "$asked"
   [ -z "$(unmerged)" ]
