@@ -1,8 +1,8 @@
 """Once, after the fork: its name, its domain, and what is in app/. That is the demo, or a small beginning, or another
 application. Then this folder goes.
 
-`make init` puts the answers into the environment: name, domain, demo (keep, drop), from (a folder or a git address),
-package. On a terminal it asks for what is missing.
+Usage: init.py name=shop domain=shop.example demo=keep, or demo=drop, or from=FOLDER-OR-GIT-ADDRESS, package=PACKAGE. On a
+terminal it asks for what is missing.
 """
 
 import os
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+ANSWERS = dict(word.partition("=")[::2] for word in sys.argv[1:])
 APP, STARTER = Path("app"), Path("starter")
 NAME, DOMAIN = r"[a-z0-9][a-z0-9_-]*", r"[a-z0-9][a-z0-9.-]*"
 # What in the demo is about none of its features: the status page, the look, how migrations are run.
@@ -41,14 +42,14 @@ def main():
     folder = re.sub(r"[^a-z0-9_-]+", "-", Path.cwd().name.lower()).strip("-_")
     name = answer("name", "Its name, in small letters?", folder or None, NAME)
     domain = answer("domain", "Its domain?", "localhost", DOMAIN)
-    source = os.environ.get("from") or answer(
+    source = ANSWERS.get("from") or answer(
         "demo", "The demo: keep, drop, or the folder or git address of an application to take its place?", "keep", r".+"
     )
     if source == "drop":
         drop_demo()
     elif source != "keep":
         with tempfile.TemporaryDirectory() as folder:
-            move_in(fetch(source, Path(folder, "source")), os.environ.get("package"))
+            move_in(fetch(source, Path(folder, "source")), ANSWERS.get("package"))
     set_line(APP / ".env.example", "PROJECT_NAME", name)
     set_line(APP / ".env.example", "DOMAIN", domain)
     if Path(".env").exists():
@@ -85,13 +86,11 @@ def call(*command):
     """A task whose output is for the person. What it finds wrong is theirs to mend: app/ is as it shall be."""
     say("now", " ".join(command))
     if subprocess.run(command, check=False).returncode:
-        fail(
-            f"`{' '.join(command)}` failed, see above. The rest is done: mend it in app/, then {' '.join(command)} again."
-        )
+        fail(f"`{' '.join(command)}` failed, see above. All else is done: mend that in app/, then try it again.")
 
 
 def answer(name, question, default, pattern):
-    given = os.environ.get(name)
+    given = ANSWERS.get(name)
     if not given and sys.stdin.isatty():
         given = input(f"{question} [{default}] ").strip() or default
     if not given and name == "name":

@@ -106,7 +106,11 @@ def later_version(template):
         "scripts/update.sh",  # the one that is running
         "tests/lint.sh",
         "README.md",
-        *(str(file.relative_to(template.path)) for file in (template.path / "app").rglob("*") if file.suffix == ".py"),
+        *(
+            str(file.relative_to(template.path))
+            for folder in ("app", "starter")
+            for file in (template.path / folder).rglob("*.py")
+        ),
     ):
         lines = template.read(name).splitlines(keepends=True)
         template.write(name, "".join([*lines[:1], "# later\n", *lines[1:], "# later\n"]))
