@@ -3,6 +3,7 @@
 A fork keeps this package as it is and replaces app/. Nothing here imports the application.
 """
 
+from logging import StreamHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
     app.extensions["flagstone"] = settings
     config.apply(settings, app)
     log.configure(settings, log_context.log_context)
+    # What the application writes to the terminal by itself would stand there twice.
+    app.logger.handlers = [handler for handler in app.logger.handlers if type(handler) is not StreamHandler]
     for part in (
         sentry,
         log_context,

@@ -200,7 +200,8 @@ def load(environ: Mapping[str, str] = os.environ) -> BaseConfig:
     if environment is None:
         raise ConfigError({"APP_ENV": f"expected one of {', '.join(ENVIRONMENTS)}"})
     own = part_of_app("settings")
-    config = type(environment.__name__, (own.Settings, environment), {})() if own else environment()
+    own = getattr(own, "Settings", None)
+    config = type(environment.__name__, (own, environment), {})() if own else environment()
     unreadable = override(config, environ)
     if faults := config.faults(environ) | unreadable:
         raise ConfigError(faults)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadHost, BadRequest, HTTPException, SecurityErro
 from flagstone.database import describe_error, transient
 from flagstone.log_context import request_id
 
-blueprint = Blueprint("flagstone", __name__, template_folder="templates")
+blueprint = Blueprint("flagstone_errors", __name__, template_folder="templates")
 # The application's page, if it has one; ours extends nothing, so that it can always be shown.
 TEMPLATES = ["error.html", "flagstone/error.html"]
 
@@ -34,11 +34,12 @@ class InvalidInput(BadRequest):
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
-    theirs = {error for errors in app.error_handler_spec[None].values() for error in errors}
+    theirs = tuple({error for errors in app.error_handler_spec[None].values() for error in errors})
     # Flask logs any other exception with its traceback and hands it on as a 500, an HTTPException.
     handlers = {HTTPException: error_response, DBAPIError: database_error, TimeoutError: database_error}
-    for error in handlers.keys() - theirs:
-        app.register_error_handler(error, handlers[error])
+    for error, handler in handlers.items():
+        if not issubclass(error, theirs):
+            app.register_error_handler(error, handler)
 
 
 def error_response(error: HTTPException) -> Response:

@@ -29,7 +29,7 @@ if slot := os.environ.get("GUNICORN_SLOT"):
 
 
 def init_app(app: Flask) -> None:
-    if not app.config["METRICS"]:
+    if not app.config["METRICS"] or "prometheus_metrics" in app.view_functions:  # the application's own exporter
         return
     registry = CollectorRegistry()
     with app.app_context():

@@ -7,12 +7,14 @@ cd "$(dirname "$0")/.."
 python=$(scripts/base-images.sh | grep ^python)
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
-# The order matters: those after the first of a line are constrained by it.
-for list in flagstone/requirements app/requirements nginx/requirements tests/requirements certbot/requirements certbot/dns; do
+# The order matters: what constrains others comes before them. The application's list constrains none of the template's,
+# so that another application changes nothing but its own.
+for list in flagstone/requirements nginx/requirements tests/requirements app/requirements tests/movein/{blog,flaskr,conduit} \
+  certbot/requirements certbot/dns; do
   echo "# Made by \`make lock\` from ${list#*/}.in." >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv==0.13.8 >&2
-    cp $list.txt /tmp/locked.txt
+    [ ! -e $list.txt ] || cp $list.txt /tmp/locked.txt
     uv --system-certs pip compile --quiet --python-platform linux --generate-hashes --no-emit-index-url --no-header \
       --output-file /tmp/locked.txt $* $list.in
     cat /tmp/locked.txt" >>"$new"

@@ -14,6 +14,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
 import flagstone
+from flagstone import log
 from flagstone.config import OPTIONAL, load
 from flagstone.database import engine
 
@@ -101,8 +102,6 @@ def test_a_user_in_g_that_is_no_row_harms_nothing(make_other, user):
 
 
 def test_a_log_line_is_written_when_nobody_knows_what_it_belongs_to(capsys):
-    from flagstone import log
-
     def fail():
         raise LookupError
 
@@ -137,6 +136,34 @@ def test_its_own_error_handlers_stay(make_other):
     client = make_other(before).test_client()
     assert client.get("/nowhere").text == "none of ours"
     assert client.get("/gone").text == "own 410"
+
+
+def test_its_own_handler_of_any_error_stays(make_other):
+    def before(other):
+        other.register_error_handler(Exception, lambda error: (f"own {error}", 418))
+
+    assert make_other(before).test_client().get("/gone").status_code == 418
+
+
+def test_what_it_logs_to_the_terminal_by_itself_is_there_once(make_other, capsys):
+    def before(other):
+        other.logger.addHandler(logging.StreamHandler())
+
+    other = make_other(before)
+    try:
+        log.configure(load({"APP_ENV": "Test"}))
+        other.logger.error("once")
+        captured = capsys.readouterr()
+        assert (captured.out + captured.err).count("once") == 1
+    finally:
+        log.configure(load({"APP_ENV": "Test"}))
+
+
+def test_its_own_metrics_stay(make_other):
+    def before(other):
+        other.add_url_rule("/metrics", endpoint="prometheus_metrics", view_func=lambda: "its own")
+
+    assert make_other(before).test_client().get("/metrics").text == "its own"
 
 
 def test_its_own_health_page_and_celery_stay(make_other):

@@ -1,0 +1,3 @@
+"""Articles."""
+
+from . import views

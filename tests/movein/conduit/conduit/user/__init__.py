@@ -1,0 +1,3 @@
+"""Users: sign up, log in, who am I."""
+
+from . import views
