@@ -1,8 +1,8 @@
 """Once, after the fork: its name, its domain, and what is in app/. That is the demo, or a small beginning, or another
 application. Then this folder goes.
 
-Usage: init.py name=shop domain=shop.example demo=keep, or demo=drop, or from=FOLDER-OR-GIT-ADDRESS, package=PACKAGE. On a
-terminal it asks for what is missing.
+Usage: init.py name=shop domain=shop.example demo=keep, or demo=drop, or from=FOLDER-OR-GIT-ADDRESS [package=PACKAGE].
+On a terminal it asks for what is missing.
 """
 
 import os
