@@ -14,7 +14,7 @@ import pytest
 from tests.shell import run
 
 CHECKOUT = Path(__file__).parents[2]  # as it is: in the copy that tests work in, app/ may be another one
-NOT_TRACKED = shutil.ignore_patterns(".git", ".env", "secrets", "artifacts", "__pycache__", ".*_cache", "gw*")
+NOT_TRACKED = shutil.ignore_patterns(".git", ".env", "secrets", "artifacts", "__pycache__", ".*_cache", "gw*", "copies")
 MAKE = shutil.which("make")
 PERSON = {f"GIT_{role}_{what}": "test@example.test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 

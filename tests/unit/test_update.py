@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]  # as it is: in the copy that tests work in
 PERSON = {f"GIT_{role}_{what}": "test@example.test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 PERSON |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
 FORKS = r"app/|starter/|terraform/|README\.md$|LICENSE$|tests/unit/test_(init|readme)\.py$"
-NOT_TRACKED = shutil.ignore_patterns(".git", ".env", "secrets", "artifacts", "__pycache__", ".*_cache", "gw*")
+NOT_TRACKED = shutil.ignore_patterns(".git", ".env", "secrets", "artifacts", "__pycache__", ".*_cache", "gw*", "copies")
 IMAGE = bytes(range(256)) * 8
 
 CHANGELOG = """# Changelog
