@@ -155,7 +155,7 @@ def test_the_unit_tests_hold_afterwards(clone, demo):
     clone.init(name="shop", domain="shop.example", demo=demo)
     shutil.rmtree(clone.path / ".git")  # as in the copy that `make test` makes
     folders = [folder for folder in ("tests/unit", "app/tests") if (clone.path / folder).exists()]
-    clone.pytest(*folders, "--ignore", "app/tests/stack", cwd=clone.path, timeout=900)
+    clone.pytest(*folders, "--ignore", str(clone.path / "app/tests/stack"), cwd=clone.path, timeout=900)
 
 
 def test_it_ends_with_lint_and_says_what_follows(clone):
