@@ -28,5 +28,9 @@ def test_an_unknown_address_gets_the_error_page_with_the_request_id(app):
 
 
 def test_the_migrations_make_what_the_models_say(app):
+    def ours(_, name, kind, *__):  # and not of tests/probe, which may have been loaded before
+        return kind != "table" or not name.startswith("probe_")
+
     with app.app_context(), db.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_object": ours})
+        assert compare_metadata(context, db.metadata) == []
