@@ -13,7 +13,7 @@ from flagstone import csp
 from flagstone.config import load
 from flagstone.extensions import cache
 
-PAGE = "https://example.test/account?token=canary"
+PAGE = "https://example.test/page?token=canary"
 POLICY = "script-src 'self'"
 
 

@@ -20,12 +20,12 @@ PERSON = {f"GIT_{role}_{what}": "test@example.test" for role in ("AUTHOR", "COMM
 
 # Words of the demo; and where they, or a word like them, are English.
 DEMO = (
-    r"\bapp[./](auth|notes|reports)|/api/(notes|reports|token)|/(register|forgot|account)\b|\b(notes?|reports?)\b"
-    r"|\bJWT_|jwt_|jwt-|REPORT_|\bREGISTRATION\b|SESSION_(IDLE|LIFETIME)|flask user|make (user|seed)|sign.ins?\b"
+    r"\bapp[./](auth|notes|reports)|/api/(notes|reports|token)|/(register|forgot|account)\b|\bnotes?\b"
+    r"|\bJWT_|jwt_|jwt-|REPORT_(EXPIRES|STEP)|\bREGISTRATION\b|SESSION_(IDLE|LIFETIME)|flask user|make (user|seed)|sign.ins?\b"
     r"|current_user|login_required|argon2|zxcvbn|session_epoch"
 )
-ENGLISH = r"If you report this|report too many redirects|it reports from its own thread|too full to note that|step note"
-ENGLISH += r"|everybody has to sign in again|SELECT .*current_user|testssl\.json|str\(report\)|report\.read_text"
+ENGLISH = r"too full to note that|step note|say note"
+ENGLISH += r"|everybody has to sign in again|SELECT .*current_user|sign in or pay"
 
 
 class Clone:
