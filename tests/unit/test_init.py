@@ -21,8 +21,8 @@ PERSON = {f"GIT_{role}_{what}": "test@example.test" for role in ("AUTHOR", "COMM
 # Words of the demo; and where they, or a word like them, are English.
 DEMO = (
     r"\bapp[./](auth|notes|reports)|/api/(notes|reports|token)|/(register|forgot|account)\b|\bnotes?\b"
-    r"|\bJWT_|jwt_|jwt-|REPORT_(EXPIRES|STEP)|\bREGISTRATION\b|SESSION_(IDLE|LIFETIME)|flask user|make (user|seed)|sign.ins?\b"
-    r"|current_user|login_required|argon2|zxcvbn|session_epoch"
+    r"|\bJWT_|jwt_|jwt-|REPORT_(EXPIRES|STEP)|\bREGISTRATION\b|SESSION_(IDLE|LIFETIME)|flask user|make (user|seed)"
+    r"|\bsign.ins?\b|current_user|login_required|argon2|zxcvbn|session_epoch"
 )
 ENGLISH = r"too full to note that|step note|say note"
 ENGLISH += r"|everybody has to sign in again|SELECT .*current_user|sign in or pay"
