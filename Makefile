@@ -42,6 +42,8 @@ cert-now: ## Look whether one is due now, instead of waiting
 	@$(certbot) /opt/flagstone/renew.py --now
 
 ##@ Keep
+update: ## Bring the latest release of the template, or another one: make update to=1.2.0; template=ADDRESS says where it is
+	@template=$(template) scripts/update.sh $(to)
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
 lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
@@ -49,6 +51,7 @@ lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked s
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
--include app/tasks.mk # of the application
+# Of the application; and `make init`, until it has run.
+-include app/tasks.mk starter/tasks.mk
 
-.PHONY: up down logs ps migration shell psql test lint cert-status cert-dry-run cert-now setup lock help
+.PHONY: up down logs ps migration shell psql test lint cert-status cert-dry-run cert-now update setup lock help

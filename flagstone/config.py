@@ -27,8 +27,8 @@ EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "pas
 
 
 # Parts of the platform, by their modules, that no other part and no container needs.
-OPTIONAL = ("background", "cors", "csrf", "errors", "https", "mail", "metrics", "openapi", "sentry", "static_files")
-OPTIONAL += ("streams", "uploads", "validation")
+OPTIONAL = ("background", "cors", "csrf", "errors", "https", "mail", "metrics", "openapi", "sentry", "streams")
+OPTIONAL += ("csp", "static_files", "uploads", "validation")
 
 
 class ConfigError(SystemExit):

@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
 
 
 def takes_files(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Stands below `login_required`: what a stranger sends is not even read."""
+    """Stands below the decorator that asks who it is: what a stranger sends is not even read."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:

@@ -7,11 +7,14 @@ follows it after a colon.
 import os
 
 from flask.cli import ScriptInfo
+from sqlalchemy.dialects import registry
 
 import flagstone
 from flagstone import environment
 
 environment.complete()
+# What DATABASE_URL begins with has one driver here; SQLAlchemy would take psycopg 3 for it.
+registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")
 app = ScriptInfo(os.environ.get("APP_MODULE") or "app").load_app()
 if "flagstone" not in app.extensions:  # it knows nothing of the platform
     flagstone.init_app(app)

@@ -3,7 +3,7 @@
 # The container may not write into the checkout; it hands the file over by stdout, so the file belongs to you.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -n "${1:-}" ] || { echo 'migration: say what changes: make migration m="add tags to notes"' >&2; exit 1; }
+[ -n "${1:-}" ] || { echo 'migration: say what changes: make migration m="add tags"' >&2; exit 1; }
 
 docker compose run --rm --no-TTY --env MESSAGE="$1" migrate sh -ec '
   cp -r app/migrations /tmp/migrations

@@ -135,7 +135,9 @@ check_engine() {
 
 write_env() {
   if [ -e .env ]; then step .env "kept"; return; fi
-  (umask 077 && cat .env.example app/.env.example >.env)
+  local own # what app/.env.example sets, .env.example only shows
+  own=$(sed -n 's/^\([A-Z][A-Z_]*\)=.*/\1/p' app/.env.example | paste -s -d '|' -)
+  (umask 077 && { sed -E "s/^(${own:-none})=/#&/" .env.example && cat app/.env.example; } >.env)
   step .env "written from .env.example and app/.env.example; DOMAIN is in it"
 }
 

@@ -4,14 +4,21 @@ import os
 import subprocess
 
 
-def run(*command: str, check: bool = True, timeout: float = 120, stdin: str | None = None, **env: str):
+def run(
+    *command: str,
+    check: bool = True,
+    timeout: float = 120,
+    stdin: str | None = None,
+    cwd: str | None = None,
+    **env: str,
+):
     """Run `command` and return its CompletedProcess; `env` is added to the environment.
 
     Raises AssertionError with the command's output when it exits non-zero and `check` is set,
     and subprocess.TimeoutExpired after `timeout` seconds.
     """
     result = subprocess.run(
-        command, input=stdin, text=True, capture_output=True, timeout=timeout, env={**os.environ, **env}
+        command, input=stdin, text=True, capture_output=True, timeout=timeout, cwd=cwd, env={**os.environ, **env}
     )
     if check and result.returncode != 0:
         raise AssertionError(f"{' '.join(command)} exited {result.returncode}\n{result.stdout}{result.stderr}")

@@ -2,7 +2,7 @@
 # Refuses settings that cannot work, and writes what of http/ and stream/ has settings in it.
 set -eu
 fail() { echo "nginx cannot start: $*" >&2; exit 1; }
-matches() { echo "$2" | grep -Eqx "$1"; }
+matches() { printf %s "$2" | grep -Ezqx "$1"; } # -z: a value of two lines is one value
 
 case $TLS in on | off) ;; *) fail "TLS is on, or off for a site behind a proxy that has the certificate" ;; esac
 [ "$TLS" = on ] || [ -n "$TRUSTED_PROXIES" ] ||
@@ -19,7 +19,32 @@ done
 set +f
 [ ${#DOMAIN} -le 253 ] || fail "DOMAIN has ${#DOMAIN} characters, and DNS knows no name of more than 253"
 case $HSTS in *[!A-Za-z0-9=\;\ -]*) fail "HSTS is a value such as max-age=63072000; includeSubDomains" ;; esac
-case $CSP in *[!A-Za-z0-9\'\ \;:/.*=+_-]*) fail "CSP is a Content-Security-Policy such as default-src 'self'; img-src https:" ;; esac
+
+policy() { # name value: as nginx sends it
+  case $2 in *[!A-Za-z0-9\'\ \;:/.*=+_?\&%-]*) fail "$1 is a Content-Security-Policy such as default-src 'self'; img-src https:" ;; esac
+  printf %s "$2" | awk -f /etc/nginx/policy.awk
+}
+ENFORCED=$(policy CSP "$CSP")
+case $CSP_REPORT_ONLY in
+  off) REPORTED= ;;
+  on) REPORTED=$ENFORCED ENFORCED= ;;
+  *[a-z]\ *) REPORTED=$(policy CSP_REPORT_ONLY "$CSP_REPORT_ONLY") ;;
+  *) fail "CSP_REPORT_ONLY is on, which blocks nothing and reports what CSP would; a policy to report beside it; or off" ;;
+esac
+UPGRADE="${ENFORCED:+; }upgrade-insecure-requests"
+
+referrers='(no-referrer|(no-referrer|origin|strict-origin)-when-[a-z-]+|same-origin|(strict-)?origin|unsafe-url)'
+matches "$referrers(, *$referrers)*" "$REFERRER_POLICY" ||
+  fail "REFERRER_POLICY is a value such as strict-origin-when-cross-origin or no-referrer"
+matches 'same-origin(-allow-popups)?|noopener-allow-popups|unsafe-none' "$COOP" ||
+  fail "COOP is same-origin, same-origin-allow-popups, noopener-allow-popups or unsafe-none"
+matches 'same-origin|same-site|cross-origin' "$CORP" || fail "CORP is same-origin, same-site or cross-origin"
+feature='[a-z-]+=(\*|self|\(["A-Za-z0-9:/.* _-]*\))'
+matches "$feature(, *$feature)*" "$PERMISSIONS_POLICY" ||
+  fail 'PERMISSIONS_POLICY is a list such as camera=(), geolocation=(self "https://maps.example.com")'
+PERMISSIONS_POLICY=$(printf %s "$PERMISSIONS_POLICY" | sed 's/"/\\"/g') # it comes between quotes
+export ENFORCED REPORTED UPGRADE REFERRER_POLICY COOP CORP PERMISSIONS_POLICY
+
 rate() { # name value
   matches '[1-9][0-9]*r/[sm]' "$2" || fail "$1 is a number of requests a second or a minute, such as 20r/s or 10r/m"
 }
@@ -36,7 +61,7 @@ cd /etc/nginx
 for template in http/*.template stream/*.template; do
   name=$(basename "$template" .template)
   # shellcheck disable=SC2016 # envsubst wants the names
-  envsubst '$CSP $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE' <"$template" >"/run/nginx/$name"
+  envsubst '$ENFORCED $REPORTED $UPGRADE $REFERRER_POLICY $COOP $CORP $PERMISSIONS_POLICY $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE' <"$template" >"/run/nginx/$name"
 done
 for network in $networks; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
 for network in $networks; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf

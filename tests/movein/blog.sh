@@ -20,6 +20,8 @@ x-app: &app
     WITHOUT: background,mail,uploads # what needs Celery, and tables of the platform
 
 services:
+  nginx:
+    extends: { file: ../nginx/services.yaml, service: "tls-${TLS:-on}" }
   app: *app
   migrate: # its Flask-Migrate looks for migrations/ beside the package
     <<: *app

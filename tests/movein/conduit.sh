@@ -36,6 +36,8 @@ x-app: &app
       bind: { create_host_path: false }
 
 services:
+  nginx:
+    extends: { file: ../nginx/services.yaml, service: "tls-${TLS:-on}" }
   app: *app
   migrate: # its Flask-Migrate looks for migrations/ beside the package
     <<: *app

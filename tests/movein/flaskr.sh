@@ -16,6 +16,8 @@ x-app: &app
   volumes: ["uploads:/srv/instance"] # app.instance_path: flaskr.sqlite
 
 services:
+  nginx:
+    extends: { file: ../nginx/services.yaml, service: "tls-${TLS:-on}" }
   app: *app
   migrate: # `init-db` begins anew each time
     <<: *app

@@ -45,6 +45,35 @@ def own_policy():
     return "framed", {"Content-Security-Policy": "frame-ancestors https://partner.test"}
 
 
+@blueprint.get("/own-headers")
+def own_headers():
+    return "relaxed", {
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "unsafe-none",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Permissions-Policy": "camera=*",
+        "Content-Security-Policy-Report-Only": "img-src https:",
+        "X-Content-Type-Options": "nosniff",
+        "Strict-Transport-Security": "max-age=31536000",
+    }
+
+
+@blueprint.get("/moved-in")
+def moved_in():
+    """A page as many applications have it, that knows nothing of a policy."""
+    return render_template("moved-in.html")
+
+
+@blueprint.get("/nonce")
+def nonce():
+    return render_template("nonce.html")
+
+
+@blueprint.get("/bad-nonce")
+def bad_nonce():
+    return "", {"X-CSP-Nonce": "' 'unsafe-inline"}
+
+
 @blueprint.get("/headers")
 def headers():
     return {name.lower(): request.headers.getlist(name) for name in request.headers.keys()}  # noqa: SIM118

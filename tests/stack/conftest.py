@@ -205,6 +205,18 @@ def edited(path, old, new):
         file.write_text(text)
 
 
+@contextmanager
+def nginx_with(stack, **settings):
+    """nginx with these settings, and with nothing counted yet; then as the other tests need it."""
+    try:
+        stack.compose("up", "--detach", "--wait", "--force-recreate", "nginx", **settings)
+        stack.await_health("ok")
+        yield
+    finally:
+        stack.compose("up", "--detach", "--wait", "nginx")
+        stack.await_health("ok")
+
+
 def development(name, **options):
     """compose.yaml, on plain HTTP, not up yet."""
     stack = Stack(name, ("compose.yaml",), {"DEV_PORT": "0"}, **options)

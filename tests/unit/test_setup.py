@@ -58,6 +58,7 @@ def machine(tmp_path):
         return run(str(tmp_path / "scripts/setup.sh"), *arguments, check=False, stdin="", **environment)
 
     stub(tmp_path / "offline/build.sh", 'echo "built $*"')
+    (tmp_path / "app/.env.example").write_text("PROJECT_NAME=shop\n")
     setup.checkout = tmp_path
     return setup
 
@@ -65,9 +66,7 @@ def machine(tmp_path):
 def test_a_ready_machine_gets_its_env_file_and_its_secrets(machine):
     result = machine(docker=READY)
     assert result.returncode == 0, result.stderr
-    assert (machine.checkout / ".env").read_text() == "".join(
-        Path(file).read_text() for file in (".env.example", "app/.env.example")
-    )
+    assert (machine.checkout / ".env").read_text() == Path(".env.example").read_text() + "PROJECT_NAME=shop\n"
     secrets = machine.checkout / "secrets"
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700, "no other user of the host comes this far"
     for name in ("secret_key", "postgres_password", "redis_password"):
@@ -75,6 +74,14 @@ def test_a_ready_machine_gets_its_env_file_and_its_secrets(machine):
         value = (secrets / name).read_text()
         assert len(value) >= 32
         assert value not in result.stdout + result.stderr
+
+
+def test_what_the_application_sets_stands_once_in_the_env_file(machine):
+    own = "DOMAIN=shop.test\nMAX_BODY_SIZE=1m\n"
+    (machine.checkout / "app/.env.example").write_text(own)
+    machine(docker=READY)
+    shown = Path(".env.example").read_text().replace("\nDOMAIN=", "\n#DOMAIN=")
+    assert (machine.checkout / ".env").read_text() == shown + own
 
 
 def test_a_second_setup_keeps_everything(machine):

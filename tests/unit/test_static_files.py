@@ -53,6 +53,12 @@ def test_each_file_has_its_own_name_and_one_by_its_content(build):
     assert build({"static/img/logo.png": b"\x89PNG two"}, "again")[0]["img/logo.png"] != manifest["img/logo.png"]
 
 
+def test_an_application_may_have_none(build):
+    manifest, www = build({"static/.gitkeep": ""})
+    assert manifest == {}
+    assert www.is_dir()
+
+
 def test_two_builds_of_the_same_files_are_equal_to_the_last_byte_and_time(build):
     files = {f"static/{name}": f"{name} {{ color: red; }}" for name in ("b.css", "a.js", "c/d.svg")}
     _, one = build(files, "one")
