@@ -29,6 +29,7 @@ check ruff ruff check .
 check 'ruff format' ruff format --check .
 mapfile -t scripts < <(find . -name '*.sh')
 check shellcheck shellcheck "${scripts[@]}" .ci/run
+check migrations python3 tests/migrations.py app/migrations/versions
 check hadolint hadolint flagstone/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
 check workflow check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 check dependabot check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
