@@ -33,6 +33,18 @@ test: ## Run every test, on stacks of its own: make test, or make test t="tests/
 lint: ## Check Dockerfiles, compose files, nginx configuration, shell and Python
 	@tests/run.sh tests/lint.sh
 
+##@ Release, on the server
+deploy: ## Bring the commit that is checked out, or RELEASE=v1.2.0, and lose no request; force=1 with changes of your own
+	@scripts/deploy.sh deploy $(RELEASE)
+rollback: ## Go back to the release before, or to=a1b2c3d4e5f6, without a build
+	@scripts/deploy.sh rollback $(to)
+releases: ## What was deployed when, what serves, and what is kept for a rollback
+	@scripts/deploy.sh releases
+maintenance: ## Close the site to all but MAINTENANCE_ALLOW, or open it again: make maintenance on, make maintenance off
+	@scripts/maintenance.sh $(filter on off,$(MAKECMDGOALS))
+on off:
+	@:
+
 ##@ Certificate
 cert-status: ## Show it: names, expiry, served and on disk, last error, next check
 	@$(certbot) /opt/flagstone/status.py
@@ -54,4 +66,5 @@ help:
 # Of the application; and `make init`, until it has run.
 -include app/tasks.mk starter/tasks.mk
 
-.PHONY: up down logs ps migration shell psql test lint cert-status cert-dry-run cert-now update setup lock help
+.PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off
+.PHONY: cert-status cert-dry-run cert-now update setup lock help

@@ -17,6 +17,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 # And no more of it: Flask would be loaded before gevent patches a worker. `config` alone is a setting of gunicorn's.
 import flagstone.config
+import flagstone.live
 import flagstone.log
 
 GOING_AWAY = b"\x88\x02\x03\xe9"  # a WebSocket's closing frame (RFC 6455, 5.5.1) with its code, 1001
@@ -72,7 +73,14 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name, req, sock, addr):
         if ("UPGRADE", "websocket") not in req.headers:
-            return super().handle_request(listener_name, req, sock, addr)
+            try:
+                return super().handle_request(listener_name, req, sock, addr)
+            finally:
+                # A body that no view has read. A socket that is closed while nginx sends is a failure to it: it would
+                # not look for the answer any more.
+                with suppress(Exception):
+                    while req.body.read(SocketUnreader.max_body_chunk):
+                        pass
         self.websockets.add(sock)
         try:
             return super().handle_request(listener_name, req, sock, addr)
@@ -81,6 +89,8 @@ class Worker(GeventWorker):
 
     def notify(self):  # each second, while it serves and while it drains
         super().notify()
+        if self.alive:
+            flagstone.live.take_if_vacant()
         while not self.alive and self.websockets:
             # By a copy: on the one that a greenlet waits for, gevent would raise an error there.
             with suppress(OSError), self.websockets.pop().dup() as sock:
@@ -113,7 +123,9 @@ if unreadable:
     raise flagstone.config.ConfigError(unreadable)
 flagstone.log.configure(app_settings)
 
-bind = server.GUNICORN_BIND
+bind = [server.GUNICORN_BIND]
+if flagstone.live.FOLDER.is_dir():  # shared with nginx
+    bind.append(f"unix:{flagstone.live.own()}")
 worker_class = ReloadingWorker if server.GUNICORN_RELOAD else Worker
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
 worker_connections = server.GUNICORN_WORKER_CONNECTIONS or 1000
@@ -125,18 +137,16 @@ limit_request_line = 0
 limit_request_fields = 32_768
 limit_request_field_size = 1 << 20
 
-# Longer than nginx keeps an idle connection (nginx/http/upstream.conf): or it would send a request into one that is
-# just closing. Forwarding headers are flagstone/proxy.py's. In development none is kept: a process with former code
-# would wait for it to be closed.
-keepalive = 0 if reload else 75
+# nginx connects anew for each request (nginx/http/upstream.conf), and so does whoever else asks: a process that stops
+# would wait for an idle connection. Forwarding headers are flagstone/proxy.py's.
+keepalive = 0
 # A drain ends here; Compose's stop_grace_period is longer.
 graceful_timeout = 30
 # A process is replaced now and then, so that a slow leak stays small; not all of them at once.
 max_requests = 50_000
 max_requests_jitter = 5_000
 
-# Each read of a body copies all that gunicorn has of it. By its 1 MB that is seconds of work for a body that no view
-# wants: gunicorn reads on to the next request by the kilobyte.
+# Each read of a body copies all that gunicorn has of it: by its 1 MB, seconds of work for one that no view wants.
 SocketUnreader.max_body_chunk = 64 * 1024
 
 # The heartbeat is a file: on a disk that stalls, healthy workers would be killed.
@@ -169,6 +179,7 @@ def post_worker_init(worker):
     from flagstone.loop import Watchdog  # only now: in a worker, which gevent has patched
 
     Watchdog()
+    flagstone.live.take_if_vacant()
 
 
 def child_exit(server, worker):

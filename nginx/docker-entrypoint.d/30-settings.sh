@@ -51,11 +51,15 @@ rate() { # name value
 rate RATE_LIMIT "$RATE_LIMIT"
 rate LOGIN_RATE_LIMIT "$LOGIN_RATE_LIMIT"
 matches '[1-9][0-9]{0,3}' "$CONNECTION_LIMIT" || fail "CONNECTION_LIMIT is a number such as 256, at most 9999"
-networks=$(echo "$TRUSTED_PROXIES" | tr , ' ')
-for network in $networks; do
-  matches '([0-9]+\.){3}[0-9]+(/[0-9]+)?|[0-9a-f:]*:[0-9a-f:.]*(/[0-9]+)?' "$network" ||
-    fail "TRUSTED_PROXIES are networks such as 10.0.0.0/8, with commas between; \"$network\" is none"
-done
+networks() { # name value: what it names, with spaces between
+  for network in $(echo "$2" | tr , ' '); do
+    matches '([0-9]+\.){3}[0-9]+(/[0-9]+)?|[0-9a-f:]*:[0-9a-f:.]*(/[0-9]+)?' "$network" ||
+      fail "$1 are networks such as 10.0.0.0/8, with commas between; \"$network\" is none"
+    echo "$network"
+  done
+}
+proxies=$(networks TRUSTED_PROXIES "$TRUSTED_PROXIES")
+allowed=$(networks MAINTENANCE_ALLOW "$MAINTENANCE_ALLOW")
 
 cd /etc/nginx
 for template in http/*.template stream/*.template; do
@@ -63,8 +67,9 @@ for template in http/*.template stream/*.template; do
   # shellcheck disable=SC2016 # envsubst wants the names
   envsubst '$ENFORCED $REPORTED $UPGRADE $REFERRER_POLICY $COOP $CORP $PERMISSIONS_POLICY $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE' <"$template" >"/run/nginx/$name"
 done
-for network in $networks; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
-for network in $networks; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf
+for network in $proxies; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
+for network in $proxies; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf
+for network in $allowed; do echo "$network '';"; done >/run/nginx/maintenance-allow.conf
 
 # A kernel without IPv6 cannot listen to it.
 [ -e /proc/net/if_inet6 ] || sed -i '/listen \[::\]/d' /run/nginx/*.conf

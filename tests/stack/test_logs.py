@@ -48,7 +48,7 @@ def test_an_error_of_nginx_is_json_too_and_has_no_query(prod):
             return [line for line in parsed(prod.logs("nginx")) if line["logger"] == "nginx.error"]
 
         line = until(lambda: [line for line in errors() if "GET /items?[hidden]" in line["message"]], within=5)[-1]
-        assert line["level"] == "error"
+        assert line["level"] in ("error", "critical")  # nginx makes a difference of why it cannot connect
         assert CANARY not in prod.compose("logs", "--no-color")
 
 

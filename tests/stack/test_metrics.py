@@ -145,7 +145,7 @@ def test_hits_and_misses_of_the_cache_are_counted(prod, probe):
 
 
 def test_the_queue_is_shown_as_long_as_it_is(prod, probe):
-    with prod.without("worker"):
+    with prod.without("beat"), prod.without("worker"):
         try:
             prod.redis("rpush celery one two three")
             prod.redis(f"rpush {LAST} four")

@@ -1,6 +1,10 @@
 """The models and the migrations say the same, and each migration leads back."""
 
+import threading
+
 import pytest
+
+from tests.wait import until
 
 SCRATCH = "postgresql://app@db/scratch"
 
@@ -61,3 +65,32 @@ def test_an_enum_can_be_migrated_back_and_forth(prod, scratch):
 def test_a_model_without_its_migration_is_found(prod, scratch):
     assert scratch("db", "upgrade", "0001").returncode == 0
     assert scratch("db", "check").returncode != 0
+
+
+def in_scratch(prod, statement):
+    return prod.compose("exec", "-T", "db", "psql", "-U", "app", "-d", "scratch", "-Atc", statement)
+
+
+def test_a_database_that_is_ahead_of_the_release_is_left_alone(prod, scratch):
+    """It was deployed, and rolled back: the older release starts all the same."""
+    assert scratch("migrate").returncode == 0
+    in_scratch(prod, "UPDATE alembic_version SET version_num = 'later'")
+    done = scratch("migrate")
+    assert done.returncode == 0, done.stderr
+    assert "ahead of this release by later" in done.stdout
+
+
+def test_a_migration_lets_others_pass_while_a_table_is_in_use(prod, scratch):
+    """It gives its place in the queue up, for whoever comes after it waits for it; and tries again."""
+    assert scratch("db", "upgrade", "0001").returncode == 0
+    holding = threading.Thread(
+        target=in_scratch, args=(prod, "BEGIN; LOCK TABLE alembic_version IN SHARE MODE; SELECT pg_sleep(10)")
+    )
+    holding.start()
+    try:
+        until(lambda: in_scratch(prod, "SELECT 1 FROM pg_locks WHERE mode = 'ShareLock'"), within=20)
+        done = scratch("migrate")
+    finally:
+        holding.join()
+    assert done.returncode == 0, done.stderr
+    assert "A table is in use, trying again" in done.stdout

@@ -11,10 +11,11 @@ from tests.shell import docker, run
 from tests.wait import until
 
 UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "worker": 10001, "beat": 10001}
-UIDS |= {"db": 999, "redis": 999, "certbot": 101}
+UIDS |= {"db": 999, "redis": 999, "certbot": 101, "static": 10001}
+ONCE = {"migrate", "static"}
 PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp", "8443/udp"}}
 NETWORKS = {
-    "nginx": {"edge", "web"},
+    "nginx": {"edge"},
     "app": {"web", "data"},
     "migrate": {"web", "data"},
     "worker": {"web", "data"},
@@ -22,10 +23,11 @@ NETWORKS = {
     "db": {"data"},
     "redis": {"data"},
     "certbot": {"edge"},
+    "static": {"none"},
 }
 
 
-EACH = [("dev", name) for name in UIDS if name != "certbot"] + [("prod", name) for name in UIDS]
+EACH = [("dev", name) for name in UIDS if name not in ("certbot", "static")] + [("prod", name) for name in UIDS]
 
 
 @pytest.fixture(params=EACH, ids="-".join)
@@ -82,16 +84,16 @@ def test_it_is_confined(pair):
 
 def test_no_tmpfs_of_it_can_fill_its_memory(pair):
     stack, service = pair
-    for path, options in (stack.inspect(service)["HostConfig"]["Tmpfs"] or {}).items():
+    for path, options in (stack.inspect(service)["HostConfig"].get("Tmpfs", {}) or {}).items():
         assert "size=" in options or "ro" in options.split(","), path
 
 
 def test_it_restarts_and_stops_in_order(pair):
     stack, service = pair
     container = stack.inspect(service)
-    assert container["HostConfig"]["RestartPolicy"]["Name"] == ("no" if service == "migrate" else "unless-stopped")
+    assert container["HostConfig"]["RestartPolicy"]["Name"] == ("no" if service in ONCE else "unless-stopped")
     assert container["Config"]["StopSignal"]
-    if service != "migrate":
+    if service not in ONCE:
         assert container["Config"]["Healthcheck"]["Test"][0] in ("CMD", "CMD-SHELL")
 
 
@@ -107,7 +109,7 @@ def test_containers_have_longer_to_stop_than_their_drain_takes(stack):
 
 def test_every_process_in_it_has_its_uid_and_no_capability(pair):
     stack, service = pair
-    if service == "migrate":
+    if service in ONCE:
         assert stack.inspect(service)["Config"]["User"].startswith(str(UIDS[service]))
         return
     status = stack.compose("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/status")
@@ -119,7 +121,7 @@ def test_every_process_in_it_has_its_uid_and_no_capability(pair):
 
 def test_it_can_not_write_where_its_code_lies(pair):
     stack, service = pair
-    if service == "migrate":
+    if service in ONCE:
         return
     for folder in ("/etc", "/usr", "/srv", "/opt"):
         wrote = stack.compose("exec", "-T", service, "sh", "-c", f"touch {folder}/x 2>/dev/null && echo wrote; true")
@@ -159,7 +161,7 @@ def test_no_secret_is_in_an_image_an_environment_or_a_command_line(stack):
     for secret in secrets:
         assert len(secret) >= 32
         assert not any(secret in text for text in seen)
-    for service in set(stack.services()) - {"migrate"}:
+    for service in set(stack.services()) - ONCE:
         # The health check of Redis has one, for a moment.
         read = ("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null; true")
         until(lambda read=read: not any(secret in stack.compose(*read) for secret in secrets), within=5, what=service)

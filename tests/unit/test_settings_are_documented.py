@@ -14,7 +14,8 @@ SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", 
 SET_BY_US |= {"UPLOAD_FOLDER", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS", "FLAGSTONE_OFFLINE"}
 # By the code of the application, not by a machine: app/services.yaml.
 SET_BY_US |= {"WITHOUT"}
-COMPOSE_FILES = ("app/services.yaml", "compose.yaml", "compose.prod.yaml", "nginx/services.yaml")  # defaults: the last
+COMPOSE_FILES = ("app/services.yaml", "compose.yaml", "compose.prod.yaml")
+COMPOSE_FILES += ("flagstone/services.yaml", "nginx/services.yaml")  # defaults: the last
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 EXAMPLE = Path(".env.example").read_text()
 EXAMPLES = EXAMPLE + Path("app/.env.example").read_text()
@@ -48,7 +49,8 @@ def test_what_is_documented_is_read_by_something():
     gunicorn = set(
         re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("flagstone/gunicorn.conf.py").read_text())
     )
-    assert set(documented()) <= read_by_compose() | application | gunicorn
+    deploy = set(re.findall(r"\bsetting ([A-Z_]+)\b", Path("scripts/deploy.sh").read_text()))
+    assert set(documented()) <= read_by_compose() | application | gunicorn | deploy
 
 
 def test_every_setting_is_documented():
