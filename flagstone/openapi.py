@@ -5,6 +5,8 @@ from typing import Any
 from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
 
+from flagstone import validation
+
 blueprint = Blueprint("flagstone_openapi", __name__)
 
 ERROR = {
@@ -62,13 +64,16 @@ def operation(
     return described
 
 
-def json_body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+def json_body(limits: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """What flagstone.validation.read_fields takes with these limits."""
+    properties = {name: text_field(minimum, maximum) for name, (minimum, maximum, *_) in limits.items()}
+    required = [name for name, (minimum, *_) in limits.items() if minimum]
     schema = {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
     return {"application/json": {"schema": schema}}
 
 
 def text_field(minimum: int, maximum: int) -> dict[str, Any]:
-    """What app.validation.read_text takes."""
+    """What flagstone.validation.read_text takes."""
     # Not only white space where there must be something, and never NUL.
     pattern = r"^[^\u0000]*$" if minimum == 0 else r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
     return {"type": "string", "minLength": minimum, "maxLength": maximum, "pattern": pattern}
@@ -76,6 +81,12 @@ def text_field(minimum: int, maximum: int) -> dict[str, Any]:
 
 def parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": where, "required": where == "path", "schema": schema}
+
+
+PAGING = [
+    parameter(name, "query", {"type": "integer", "minimum": 1, "maximum": maximum, "default": default})
+    for name, (default, maximum) in validation.PAGING.items()
+]
 
 
 @blueprint.get("/api/openapi.json")

@@ -10,6 +10,7 @@ from flagstone.errors import InvalidInput
 # Larger than any valid form or JSON document here, in any encoding. A view that needs more sets
 # request.max_content_length, or takes files (flagstone/incoming.py).
 REQUEST_MAX = 128 * 1024
+PAGING = {"page": (1, 1_000_000), "per_page": (20, 100)}  # what is taken where nothing is said, and the most
 
 
 class StrictJSON(DefaultJSONProvider):
@@ -92,9 +93,8 @@ def read_text(value: Any, minimum: int, maximum: int) -> str:
 
 def read_page() -> tuple[int, int]:
     """?page= and ?per_page=, within bounds."""
-    bounds = {"page": (1, 1_000_000), "per_page": (20, 100)}
     numbers, faults = {}, {}
-    for name, (default, maximum) in bounds.items():
+    for name, (default, maximum) in PAGING.items():
         value = request.args.get(name, str(default))
         if value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= maximum:
             numbers[name] = int(value)

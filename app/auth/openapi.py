@@ -1,7 +1,7 @@
 """What app/auth/api.py takes and answers."""
 
 from app.auth.model import ASKED
-from flagstone.openapi import SIGNED_IN, TOKEN, json_body, operation, text_field
+from flagstone.openapi import SIGNED_IN, TOKEN, json_body, operation
 
 TOKENS = {
     "type": "object",
@@ -18,11 +18,12 @@ USER = {
     "required": ["id", "email"],
     "properties": {"id": {"type": "integer"}, "email": {"type": "string"}},
 }
-CREDENTIALS = json_body({name: text_field(*limits) for name, limits in ASKED.items()}, [*ASKED])
 
 PATHS = {
     "/api/token": {
-        "post": operation("Tokens for an address and a password", {200: TOKENS}, 400, 401, 413, 415, body=CREDENTIALS)
+        "post": operation(
+            "Tokens for an address and a password", {200: TOKENS}, 400, 401, 413, 415, body=json_body(ASKED)
+        )
     },
     "/api/token/refresh": {
         "post": operation("New tokens for a refresh token, which is then used up", {200: TOKENS}, 401, security=TOKEN)

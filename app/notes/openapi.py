@@ -1,7 +1,7 @@
 """What app/notes/api.py takes and answers."""
 
 from app.notes.model import ID_MAX, LIMITS
-from flagstone.openapi import SIGNED_IN, json_body, operation, parameter, text_field
+from flagstone.openapi import PAGING, SIGNED_IN, json_body, operation, parameter
 
 NOTE = {
     "type": "object",
@@ -21,18 +21,12 @@ PAGE = {
     "required": ["notes", *PAGE_FIELDS],
     "properties": {"notes": {"type": "array", "items": NOTE}} | {name: {"type": "integer"} for name in PAGE_FIELDS},
 }
-PAGING = [
-    parameter("page", "query", {"type": "integer", "minimum": 1, "maximum": 1_000_000}),
-    parameter("per_page", "query", {"type": "integer", "minimum": 1, "maximum": 100}),
-]
 ID = [parameter("note_id", "path", {"type": "integer", "minimum": 1, "maximum": ID_MAX})]
-FIELDS = {name: text_field(*limits) for name, limits in LIMITS.items()}
-BODY = json_body(FIELDS, ["title"])
 
 PATHS = {
     "/api/notes": {
         "get": operation("One page of the notes, the newest first", {200: PAGE}, 400, parameters=PAGING),
-        "post": operation("Write a note", {201: NOTE}, 400, 401, 413, 415, body=BODY, security=SIGNED_IN),
+        "post": operation("Write a note", {201: NOTE}, 400, 401, 413, 415, body=json_body(LIMITS), security=SIGNED_IN),
     },
     "/api/notes/{note_id}": {
         "get": operation("A note", {200: NOTE}, 404, parameters=ID),
