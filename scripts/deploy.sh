@@ -2,6 +2,7 @@
 # Releases, on the server: scripts/deploy.sh deploy [TAG-OR-COMMIT] | rollback [RELEASE] | releases
 # The new container of `app` starts beside the old one and gets the requests by one rename (flagstone/live.py). Until
 # then whatever fails is undone, and the old one has noticed nothing. docs/deploy.md
+# shellcheck disable=SC2329 # step() calls most of what follows
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
