@@ -144,7 +144,7 @@ prune() {
     grep -qxF "${image##*:}" <<<"$kept" || docker rmi "$image" || true
   done
 }
-image_name() { compose config --images app | sed '2,$d; s/:[^:]*$//'; }
+image_name() { docker inspect --format '{{.Config.Image}}' "$(compose ps --all --quiet app | sed '2,$d')" | sed 's/:[^:]*$//'; }
 deployed() { [ ! -e "$LOG" ] || awk -F '\t' '$4 == "serves" { print $2 }' "$LOG" | tac; } # newest first
 
 undo() { # exit code

@@ -5,6 +5,8 @@ import pytest
 from tests.releases.load import under_load
 from tests.releases.test_deploys import add_migration, change_code, release
 
+# Not as soon as a command loads it, for that would be found by its migrations.
+EXITS = "    import os\n    assert 'FLASK_RUN_FROM_CLI' in os.environ\n"
 UNWELL = "    app.add_url_rule('/health', 'unwell', lambda: ('', 503))\n"
 
 
@@ -16,7 +18,7 @@ def first(line):
 # The step that finds it, and the change.
 BROKEN = {
     "the image does not build": ("images", "app/packages.txt", lambda text: f"{text}no-such-package\n"),
-    "the application exits at the start": ("healthy", "app/__init__.py", first("    raise SystemExit(3)\n")),
+    "the application exits at the start": ("healthy", "app/__init__.py", first(EXITS)),
     "its health stays bad": ("healthy", "app/__init__.py", first(UNWELL)),
     "the front page fails": (
         "healthy",

@@ -24,7 +24,7 @@ DEMO = (
     r"|\bJWT_|jwt_|jwt-|REPORT_(EXPIRES|STEP)|\bREGISTRATION\b|SESSION_(IDLE|LIFETIME)|flask user|make (user|seed)"
     r"|\bsign.ins?\b|current_user|login_required|argon2|zxcvbn|session_epoch"
 )
-ENGLISH = r"too full to note that|step note|say note"
+ENGLISH = r"too full to note that|step note|say note|self\.note\(|def note\("
 ENGLISH += r"|everybody has to sign in again|SELECT .*current_user|sign in or pay"
 
 

@@ -18,14 +18,14 @@ def lint(tmp_path):
 
 
 REFUSED = {
-    "ban-drop-column": 'op.drop_column("note", "author")',
-    "ban-drop-table": 'op.drop_table("note")',
-    "renaming-column": 'op.alter_column("note", "author", new_column_name="writer")',
-    "renaming-table": 'op.rename_table("note", "memo")',
-    "adding-required-field": 'op.add_column("note", sa.Column("age", sa.Integer, nullable=False))',
-    "adding-not-nullable-field": 'op.alter_column("note", "author", nullable=False)',
-    "changing-column-type": 'op.alter_column("note", "author", type_=sa.Text)',
-    "require-concurrent-index-creation": 'op.create_index("i", "note", ["author"])',
+    "ban-drop-column": 'op.drop_column("book", "author")',
+    "ban-drop-table": 'op.drop_table("book")',
+    "renaming-column": 'op.alter_column("book", "author", new_column_name="writer")',
+    "renaming-table": 'op.rename_table("book", "memo")',
+    "adding-required-field": 'op.add_column("book", sa.Column("age", sa.Integer, nullable=False))',
+    "adding-not-nullable-field": 'op.alter_column("book", "author", nullable=False)',
+    "changing-column-type": 'op.alter_column("book", "author", type_=sa.Text)',
+    "require-concurrent-index-creation": 'op.create_index("i", "book", ["author"])',
 }
 
 
@@ -45,10 +45,10 @@ def test_it_passes_with_a_reason(lint, rule):
 @pytest.mark.parametrize(
     "body",
     [
-        'op.add_column("note", sa.Column("age", sa.Integer))',
-        'op.add_column("note", sa.Column("age", sa.Integer, nullable=False, server_default="0"))',
+        'op.add_column("book", sa.Column("age", sa.Integer))',
+        'op.add_column("book", sa.Column("age", sa.Integer, nullable=False, server_default="0"))',
         'op.create_table("memo", sa.Column("id", sa.BigInteger), sa.Column("x", sa.Text, index=True))',
-        'op.execute("UPDATE note SET age = 0")',
+        'op.execute("UPDATE book SET age = 0")',
     ],
 )
 def test_what_both_can_live_with_passes(lint, body):
@@ -59,7 +59,7 @@ def test_what_both_can_live_with_passes(lint, body):
 def test_an_index_that_locks_nothing_passes(lint):
     body = (
         "with op.get_context().autocommit_block():\n"
-        '        op.create_index("i", "note", ["author"], postgresql_concurrently=True)'
+        '        op.create_index("i", "book", ["author"], postgresql_concurrently=True)'
     )
     result = lint(body)
     assert result.returncode == 0, result.stdout
