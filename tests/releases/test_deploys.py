@@ -7,6 +7,7 @@ import pytest
 
 from tests.releases.load import under_load
 from tests.shell import run
+from tests.wait import until
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -120,12 +121,12 @@ def test_releases_are_listed(server):
 def test_a_second_deploy_is_told_who_is_at_work(server):
     change_code(server, 70)
     server.commit("slow")
+    lock = server.folder / "releases/lock"
+    lock.write_text("")  # it has the words of the deploy before
     first = threading.Thread(target=server.deploy)
     first.start()
     try:
-        lock = server.folder / "releases/lock"
-        while "since" not in (lock.read_text() if lock.exists() else ""):
-            pass
+        until(lambda: "since" in lock.read_text(), within=60, what="the first one has the lock")
         second = server.script("deploy", check=False)
         assert second.returncode == 1
         assert "another one is at work" in second.stderr
