@@ -43,7 +43,7 @@ class ConfigError(SystemExit):
 class BaseConfig:
     """What all environments share: the defaults, and what each one means."""
 
-    PROJECT_NAME: str = "flagstone"  # of containers and images, of the API, of who sends mail
+    PROJECT_NAME: str = "flagstone"  # of containers and images, of the API and of pages
     RELEASE: str = "unknown"  # what is deployed: a tag or a commit
     # Parts of the platform that this application does without; the others need the rest.
     WITHOUT: list[Literal[*OPTIONAL]] = []  # noqa: RUF012

@@ -50,7 +50,7 @@ class Files:
         self.open: list[str] = []  # stylesheets whose references are being followed
 
     def publish_all(self) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)  # an API may have none, and nginx/Dockerfile copies the folder
+        self.out.mkdir(parents=True, exist_ok=True)  # an API may have none, and flagstone/Dockerfile copies the folder
         for path in sorted(self.source.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 self.publish(path.relative_to(self.source).as_posix())

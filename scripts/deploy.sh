@@ -7,10 +7,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 HEALTHY_WITHIN=60 # seconds for a new container
-setting() { sed -n "s/^$1=//p" .env | tail -n1; }
-KEPT=${RELEASES_KEPT:-$(setting RELEASES_KEPT)} KEPT=${KEPT:-5}
-REGISTRY=${IMAGE_REGISTRY:-$(setting IMAGE_REGISTRY)}
-SMOKE_PATHS=${SMOKE_PATHS:-$(setting SMOKE_PATHS)} SMOKE_PATHS=${SMOKE_PATHS:-/}
+setting() { # NAME [default]: from the environment or .env, as Compose looks for it
+  local value=${!1:-}
+  [ -n "$value" ] || value=$(sed -n "s/^$1=//p" .env | tail -n1)
+  echo "${value:-${2:-}}"
+}
+KEPT=$(setting RELEASES_KEPT 5)
+REGISTRY=$(setting IMAGE_REGISTRY)
+SMOKE_PATHS=$(setting SMOKE_PATHS /)
 LOG=releases/log # time, release, who, result, migrations
 
 compose() { docker compose -f compose.prod.yaml "$@"; }
@@ -242,11 +246,11 @@ rollback() { # [release]
 
 releases() {
   local now='' image release
-  [ -e $LOG ] || fail "none yet: make deploy"
+  [ -e "$LOG" ] || fail "none yet: make deploy"
   LIVE=$(live)
   [ -z "$LIVE" ] || now=$(release_of "$LIVE")
   image=$(image_name)
-  awk -F '\t' '{ printf "%s\t%s\t%s\t%s\t%s\n", $1, $2, $3, $4, $5 }' $LOG | tail -n 20 | column -t -s "$(printf '\t')"
+  tail -n 20 "$LOG" | column -t -s $'\t'
   echo
   for release in $(docker images --format '{{.Tag}}' "$image"); do
     if [ "$release" = "$now" ]; then say serves "$release"; else say kept "$release"; fi

@@ -46,7 +46,7 @@ def test_bad_settings_of_gunicorn_are_reported_with_those_of_the_app(gunicorn_co
     assert caught.value.faults.keys() == {"GUNICORN_WORKER_CONNECTIONS", "DATABASE_POOL_SIZE"}
 
 
-def test_an_idle_connection_outlives_the_one_nginx_keeps(gunicorn_conf):
+def test_no_idle_connection_is_kept_for_a_stop_to_wait_for(gunicorn_conf):
     assert gunicorn_conf().keepalive == 0
 
 
