@@ -66,8 +66,14 @@ def prune(published: Path, keep: list[str]) -> int:
     return len(gone)
 
 
-if __name__ == "__main__":
+def main() -> str:
     if sys.argv[1:2] == ["--keep"]:
-        print(f"{prune(PUBLISHED, sys.argv[2:])} static files of former releases removed")
-    else:
-        print(f"{publish(BUILT, PUBLISHED, os.environ['RELEASE'])} static files are new or have changed")
+        return f"{prune(PUBLISHED, sys.argv[2:])} static files of former releases removed"
+    return f"{publish(BUILT, PUBLISHED, os.environ['RELEASE'])} static files are new or have changed"
+
+
+if __name__ == "__main__":
+    try:
+        print(main())
+    except OSError as error:  # most of all: no room
+        sys.exit(f"the static files of this release are not published: {error}")

@@ -103,15 +103,20 @@ start_workers() {
   docker start $(compose ps --all --quiet worker beat)
 }
 
-# From here on the new one is what serves, and what a plain `up -d` keeps.
+# From here on the new one is what serves, and what a plain `up -d` keeps. Whatever may fail for want of room is before.
 switch() {
+  write_env RELEASE "$RELEASE"
   docker exec "$NEW" python -m flagstone.live
-  remember RELEASE "$RELEASE"
+  mv .env.new .env
 }
 remember() { # name value: in .env, by one rename
-  { grep -v "^$1=" .env; echo "$1=$2"; } >.env.new
-  chmod --reference .env .env.new
+  write_env "$@"
   mv .env.new .env
+}
+write_env() { # name value: .env.new, as .env with this value
+  awk -v name="$1" 'index($0, name "=") != 1' .env >.env.new
+  echo "$1=$2" >>.env.new
+  chmod --reference .env .env.new
 }
 
 # What the old one has taken, it finishes: its queue is first come, first served, so once it has answered this, nothing
@@ -154,17 +159,17 @@ deployed() { [ ! -e "$LOG" ] || awk -F '\t' '$4 == "serves" { print $2 }' "$LOG"
 undo() { # exit code
   [ "$1" != 0 ] || return 0
   trap '' INT TERM HUP
-  if [ -n "$SWITCHED" ]; then
-    record serves
+  if [ -n "$SWITCHED" ] || { [ -n "$NEW" ] && [ "$(live)" = "$NEW" ]; }; then
     echo "deploy: $RELEASE serves, but a step after \"$STEP\" was not done. Deploy once more, which does it." >&2
+    record serves
     return
   fi
   for container in $(compose ps --all --quiet --no-trunc app); do
     [ "$container" = "$LIVE" ] || docker rm --force "$container"
   done >/dev/null 2>&1
   [ -z "$PUBLISHED" ] || RELEASE=$FORMER run_once static >/dev/null 2>&1 || true
-  record "failed: $STEP"
   echo "deploy: \"$STEP\" failed, the reason is above. ${FORMER:+$FORMER goes on serving. }Mend it and deploy again." >&2
+  record "failed: $STEP"
 }
 
 # Whatever an earlier one left when it was killed: containers of `app` that do not serve.
@@ -179,7 +184,7 @@ tidy() {
 }
 
 release() { # what it does until the new container is started
-  LIVE=$(live) FORMER='' PUBLISHED='' SWITCHED='' MIGRATIONS='' STEP=start
+  LIVE=$(live) FORMER='' NEW='' PUBLISHED='' SWITCHED='' MIGRATIONS='' STEP=start
   [ -z "$LIVE" ] || FORMER=$(release_of "$LIVE")
   export RELEASE
   trap 'undo $?' EXIT

@@ -34,6 +34,14 @@ done
 """
 
 
+def build_registry():
+    """An image with a registry and an engine; returns its name."""
+    image = new_name()
+    tests = docker("inspect", "--format={{.Config.Image}}", socket.gethostname())
+    docker("build", "--quiet", f"--tag={image}", "-", stdin=DOCKERFILE.format(tests=tests), timeout=300)
+    return image
+
+
 class Machine(Container):
     def sh(self, script):
         return self.exec("sh", "-euc", f"cd /checkout; {script}")
@@ -58,9 +66,7 @@ class Machine(Container):
 @pytest.fixture(scope="module")
 def machine():
     """It has a checkout, and no image."""
-    image = name = new_name()
-    tests = docker("inspect", "--format={{.Config.Image}}", socket.gethostname())
-    docker("build", "--quiet", f"--tag={image}", "-", stdin=DOCKERFILE.format(tests=tests), timeout=300)
+    image = name = build_registry()
     options = ("--detach", "--privileged", "--network=none", "--user=0", "--volume=/var/lib/docker")
     docker("run", f"--name={name}", *options, image, *ENGINE)
     try:

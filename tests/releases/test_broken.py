@@ -4,6 +4,7 @@ import pytest
 
 from tests.releases.load import under_load
 from tests.releases.test_deploys import add_migration, change_code, release
+from tests.shell import run
 
 # Not as soon as a command loads it, for that would be found by its migrations.
 EXITS = "    import os\n    assert 'FLASK_RUN_FROM_CLI' in os.environ\n"
@@ -17,6 +18,11 @@ def first(line):
 
 # The step that finds it, and the change.
 BROKEN = {
+    "the disk is full while the image is built": (
+        "images",
+        "flagstone/Dockerfile",
+        lambda text: f"{text}RUN echo more >/dev/full\n",
+    ),
     "the image does not build": ("images", "app/packages.txt", lambda text: f"{text}no-such-package\n"),
     "the application exits at the start": ("healthy", "app/__init__.py", first(EXITS)),
     "its health stays bad": ("healthy", "app/__init__.py", first(UNWELL)),
@@ -61,6 +67,37 @@ def test_where_the_migration_fails(server):
     assert "no_such_table" in failed.stderr
     assert server.serving() == serving
     assert load.failed == []
+
+
+def test_where_the_disk_has_no_room_for_env_at_the_switch(server):
+    """The symlink is moved once .env is written beside it: afterwards nothing can fail for want of room."""
+    before, serving, containers = server.git("rev-parse", "HEAD"), server.serving(), server.containers()
+    change_code(server, "full")
+    server.commit("full")
+    new = server.folder / ".env.new"
+    new.symlink_to("/dev/full")
+    with under_load(server.stack) as load:
+        failed = server.script("deploy", check=False)
+    new.unlink()
+    reset(server, before)
+    assert '"switched" failed' in failed.stderr
+    assert "No space left on device" in failed.stderr
+    assert f"{serving} goes on serving" in failed.stderr
+    assert server.containers() == containers
+    assert load.failed == []
+
+
+def test_where_the_disk_has_no_room_for_static_files(server):
+    """The step says so and fails; what is there stays whole, and no name has half a file."""
+    image = server.stack.inspect("app")["Config"]["Image"]
+    script = """
+        ! RELEASE=x python -m flagstone.publish
+        cd /srv/www && find . -type f ! -name '.*' -exec cmp {} /srv/static/{} ';' | { ! grep .; }
+    """
+    tmpfs = "/srv/www:size=16k,uid=10001,gid=10001"
+    said = run("docker", "run", "--rm", "--tmpfs", tmpfs, image, "sh", "-euc", script)
+    assert "No space left on device" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 STEPS = ("images", "migrated", "static", "started", "healthy", "switched", "drained", "edge", "workers")

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from tests.images.test_registry import REGISTRY, build_registry
 from tests.releases.load import under_load
-from tests.shell import run
+from tests.shell import docker, run
 from tests.wait import until
 
 MIGRATION = """
@@ -108,6 +109,38 @@ def test_an_older_release_serves_on_a_newer_database(server):
     server.stack.compose("up", "--detach", "--wait")
     assert "ahead of this release" in server.stack.logs("migrate")
     assert server.stack.site.post_json("/api/items", {"name": "older", "text": ""}).status == 201
+
+
+@pytest.fixture
+def registry():
+    """What IMAGE_REGISTRY is for one of our own. Docker needs no TLS for it, because it is on loopback."""
+    name = image = build_registry()
+    serve = ("sh", "-c", f"echo '{REGISTRY.replace('127.0.0.1', '')}' >/registry.yml; docker-registry serve /registry.yml")
+    docker("run", "--detach", "--name", name, "--user=0", "--publish=127.0.0.1::5000", image, *serve)
+    try:
+        address = docker("port", name, "5000")
+        until(lambda: run("docker", "exec", name, "curl", "--fail", "--silent", "http://127.0.0.1:5000/v2/"), within=10)
+        yield f"{address}/shop"
+    finally:
+        docker("rm", "--force", "--volumes", name)
+        docker("rmi", image)
+
+
+def test_what_was_built_elsewhere_is_pulled_and_nothing_is_built(server, registry):
+    """As docs/deploy.md has it for CI."""
+    change_code(server, 65)
+    name = server.commit("by the registry")
+    own = ("app", "nginx", "certbot")
+    elsewhere = {"IMAGE_REGISTRY": registry, "RELEASE": name}
+    server.stack.compose("build", "--quiet", *own, **elsewhere)
+    server.stack.compose("push", "--quiet", *own, **elsewhere)
+    docker("rmi", *docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{registry}/*").split())
+    server.deploy(IMAGE_REGISTRY=registry)
+    assert server.serving() == name
+    image = server.stack.inspect("app")["Config"]["Image"]
+    assert image.startswith(registry)
+    assert registry in docker("image", "inspect", "--format", "{{.RepoDigests}}", image), "it was not pulled"
+    release(server, change_code, 66)
 
 
 def test_releases_are_listed(server):
