@@ -23,9 +23,9 @@ services:
   nginx:
     extends: { file: ../nginx/services.yaml, service: "tls-${TLS:-on}" }
   app: *app
-  migrate: # its Flask-Migrate looks for migrations/ beside the package
+  migrate:
     <<: *app
-    command: [sh, -c, flask wait-for-database && exec flask db upgrade --directory app/migrations]
+    extends: { file: ../flagstone/services.yaml, service: migrate }
   worker:
     <<: *app
     command: [python, -m, flagstone.environment, sh, -c, export RQ_REDIS_URL="$$REDIS_URL" && exec rq worker blog-tasks]

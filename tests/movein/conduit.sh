@@ -39,9 +39,9 @@ services:
   nginx:
     extends: { file: ../nginx/services.yaml, service: "tls-${TLS:-on}" }
   app: *app
-  migrate: # its Flask-Migrate looks for migrations/ beside the package
+  migrate:
     <<: *app
-    command: [sh, -c, flask wait-for-database && exec flask db upgrade --directory app/migrations]
+    extends: { file: ../flagstone/services.yaml, service: migrate }
   worker:
     deploy: { replicas: 0 }
   beat:
@@ -54,7 +54,7 @@ cat >app/nginx/login-addresses.conf <<'CONF'
 CONF
 echo 'PROJECT_NAME=conduit' >app/.env.example
 echo 'exclude = ["*"]' >app/ruff.toml # its style is its own
-touch app/packages.txt app/public/.gitkeep app/static/nothing.txt # of no static file nginx/static.py makes no folder
+touch app/packages.txt app/public/.gitkeep app/static/.gitkeep
 
 { printf -- '-c ../flagstone/requirements.txt\n-c ../tests/requirements.txt\n' && cat $from/requirements/prod.txt; } >app/requirements.in
 cp tests/movein/conduit.txt app/requirements.txt # where there is no lock yet, the latest versions are taken

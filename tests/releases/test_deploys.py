@@ -115,7 +115,8 @@ def test_an_older_release_serves_on_a_newer_database(server):
 def registry():
     """What IMAGE_REGISTRY is for one of our own. Docker needs no TLS for it, because it is on loopback."""
     name = image = build_registry()
-    serve = ("sh", "-c", f"echo '{REGISTRY.replace('127.0.0.1', '')}' >/registry.yml; docker-registry serve /registry.yml")
+    settings = REGISTRY.replace("127.0.0.1", "")
+    serve = ("sh", "-c", f"echo '{settings}' >/registry.yml; exec docker-registry serve /registry.yml")
     docker("run", "--detach", "--name", name, "--user=0", "--publish=127.0.0.1::5000", image, *serve)
     try:
         address = docker("port", name, "5000")
