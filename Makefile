@@ -24,7 +24,7 @@ migration: ## Write a migration from the models: make migration m="add tags"
 
 shell: ## A Python shell inside the application, or make shell <script.py (prod=1 on the server)
 	@$(compose) exec $(if $(tty),$(tty) app python -c '$(script)',app flask shell)
-psql: ## A SQL shell, or make psql <script.sql (prod=1 on the server)
+psql: ## A SQL shell as the application's role, or make psql <script.sql (prod=1 on the server)
 	@$(compose) exec $(tty) db psql --set ON_ERROR_STOP=1 --username app app
 
 ##@ Check
@@ -58,6 +58,8 @@ update: ## Bring the latest release of the template, or another one: make update
 	@template=$(template) scripts/update.sh $(to)
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
+db-roles: ## Give the roles of the database what db/roles.sql says, also in an older volume (prod=1 on the server)
+	@$(if $(prod),COMPOSE_FILE=compose.prod.yaml) scripts/db-roles.sh
 lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
 	@scripts/lock.sh $(if $(upgrade),--upgrade)
 help:
@@ -67,4 +69,4 @@ help:
 -include app/tasks.mk starter/tasks.mk
 
 .PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off
-.PHONY: cert-status cert-dry-run cert-now update setup lock help
+.PHONY: cert-status cert-dry-run cert-now update setup db-roles lock help

@@ -5,21 +5,16 @@
 # shellcheck disable=SC2329 # step() calls most of what follows
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
 
 HEALTHY_WITHIN=60 # seconds for a new container
-setting() { # NAME [default]: from the environment or .env, as Compose looks for it
-  local value=${!1:-}
-  [ -n "$value" ] || value=$(sed -n "s/^$1=//p" .env | tail -n1)
-  echo "${value:-${2:-}}"
-}
 KEPT=$(setting RELEASES_KEPT 5)
 REGISTRY=$(setting IMAGE_REGISTRY)
 SMOKE_PATHS=$(setting SMOKE_PATHS /)
 LOG=releases/log # time, release, who, result, migrations
 
 compose() { docker compose -f compose.prod.yaml "$@"; }
-say() { printf '%-9s %s\n' "$1" "$2"; }
-fail() { printf 'deploy: %s\n' "$@" >&2; exit 1; }
 in_nginx() { compose exec --no-TTY nginx "$@"; }
 
 # One step: what it is called, and what it runs. A line when it is done, with its seconds; what it said, when it fails.
@@ -109,15 +104,6 @@ switch() {
   docker exec "$NEW" python -m flagstone.live
   mv .env.new .env
 }
-remember() { # name value: in .env, by one rename
-  write_env "$@"
-  mv .env.new .env
-}
-write_env() { # name value: .env.new, as .env with this value
-  awk -v name="$1" 'index($0, name "=") != 1' .env >.env.new
-  echo "$1=$2" >>.env.new
-  chmod --reference .env .env.new
-}
 
 # What the old one has taken, it finishes: its queue is first come, first served, so once it has answered this, nothing
 # waits for it. Then it ends what it works on, and no new request comes meanwhile.
@@ -141,6 +127,14 @@ renew_edge() {
     compose up --detach --no-deps --no-build --wait nginx
   fi
   compose up --detach --no-deps --no-build certbot
+}
+
+# `create` would stop a database whose image or settings changed, and leave it so.
+renew_data() {
+  local service
+  for service in db redis; do
+    ! differs "$service" || compose up --detach --no-deps --no-build --wait "$service"
+  done
 }
 
 prune() {
@@ -192,6 +186,7 @@ release() { # what it does until the new container is started
   tidy
   if [ "$1" = deploy ]; then
     step images get_images
+    step data renew_data
     if [ -n "$LIVE" ]; then
       step migrated migrate
       MIGRATIONS=$(cat releases/migrations)

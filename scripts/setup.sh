@@ -3,6 +3,8 @@
 # Usage: scripts/setup.sh [development]. Only development takes stand-ins for the official images unasked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
 
 PURPOSE=${1:-production}
 
@@ -11,8 +13,6 @@ DISK_AT_LEAST_GB=3
 DOCKERD_LOG=/var/log/dockerd.log
 DOCKER_DOCS=https://docs.docker.com/engine/install/
 
-step() { printf '%-9s %s\n' "$1" "$2"; }
-fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo && { [ -t 0 ] || sudo -n true; }; } >/dev/null 2>&1; }
 answers() { docker version >/dev/null 2>&1; }
@@ -97,7 +97,7 @@ install_docker() { # parts...
     root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}" iptables
   } >"$log" 2>&1 || fail "apt-get could not install Docker; log: $log" "$(tail -n5 "$log")"
   rm "$log"
-  step installed "${packages[*]}"
+  say installed "${packages[*]}"
 }
 
 start_engine() {
@@ -110,7 +110,7 @@ start_engine() {
     root sh -c "setsid dockerd </dev/null >>$DOCKERD_LOG 2>&1 &"
   fi
   wait_for_engine 30 || fail "dockerd does not come up. Its log: $DOCKERD_LOG" "$(root tail -n3 $DOCKERD_LOG 2>/dev/null)"
-  step started "Docker Engine"
+  say started "Docker Engine"
 }
 wait_for_engine() { # seconds
   local deadline=$((SECONDS + $1))
@@ -126,7 +126,7 @@ check_engine() {
   compose=$(docker compose version --short | sed 's/^v//; s/[^0-9.].*//')
   at_least "$compose" "$COMPOSE_AT_LEAST" ||
     fail "Docker Compose is $compose, and $COMPOSE_AT_LEAST or later is needed. Update it: $DOCKER_DOCS"
-  step docker "Engine $(docker version --format '{{.Server.Version}}'), Compose $compose"
+  say docker "Engine $(docker version --format '{{.Server.Version}}'), Compose $compose"
   free=$(df -Pk "$(docker info --format '{{.DockerRootDir}}')" 2>/dev/null || df -Pk .)
   free=$(echo "$free" | awk 'END { print int($4 / 1048576) }')
   [ "$free" -ge "$DISK_AT_LEAST_GB" ] ||
@@ -134,11 +134,11 @@ check_engine() {
 }
 
 write_env() {
-  if [ -e .env ]; then step .env "kept"; return; fi
+  if [ -e .env ]; then say .env "kept"; return; fi
   local own # what app/.env.example sets, .env.example only shows
   own=$(sed -n 's/^\([A-Z][A-Z_]*\)=.*/\1/p' app/.env.example | paste -s -d '|' -)
   (umask 077 && { sed -E "s/^(${own:-none})=/#&/" .env.example && cat app/.env.example; } >.env)
-  step .env "written from .env.example and app/.env.example; DOMAIN is in it"
+  say .env "written from .env.example and app/.env.example; DOMAIN is in it"
 }
 
 # Compose mounts a secret with the owner and mode it has on the host, and containers run as several users: each file is
@@ -158,17 +158,17 @@ make_secrets() {
     fi
     chmod 444 "secrets/$name"
   done < <(sed -n 's|.*[./]/secrets/\([a-z_]*\)[ ,}]*.*|\1|p' compose.prod.yaml app/services.yaml)
-  if [ -n "$made" ]; then step secrets "made$made"; else step secrets kept; fi
+  if [ -n "$made" ]; then say secrets "made$made"; else say secrets kept; fi
 }
 
 # A checkout under umask 077 cannot be read by the users of the containers that mount it. And where the engine confines
 # them by SELinux, they read only what has this type; Compose cannot give it to secrets.
 open_source() {
-  chmod -R a+rX app flagstone 2>/dev/null ||
-    fail "app/ or flagstone/ holds files of another user. Run: sudo chown -R $(id -un) app flagstone"
+  chmod -R a+rX app db flagstone 2>/dev/null ||
+    fail "app/, db/ or flagstone/ holds files of another user. Run: sudo chown -R $(id -un) app db flagstone"
   if [[ $(docker info --format '{{.SecurityOptions}}') = *selinux* ]]; then
-    chcon -R -t container_file_t app flagstone secrets ||
-      fail "SELinux keeps containers from the files here. Run: sudo chcon -R -t container_file_t app flagstone secrets"
+    chcon -R -t container_file_t app db flagstone secrets ||
+      fail "SELinux keeps containers from the files here. Run: sudo chcon -R -t container_file_t app db flagstone secrets"
   fi
 }
 
@@ -178,10 +178,10 @@ pull() { # image
   local pause said since=''
   local refused='too ?many ?requests|denied|unauthorized|not found|manifest unknown|no matching manifest|no space left'
   for pause in 2 4 8 8 0; do
-    if said=$(docker pull --quiet "$1" 2>&1); then step pulled "$1"; return; fi
+    if said=$(docker pull --quiet "$1" 2>&1); then say pulled "$1"; return; fi
     said=${said##*$'\n'}
     ! grep -qiE "$refused" <<<"$said" || fail "$1 could not be pulled. $said"
-    [ -n "$since" ] || step waiting "for a registry with $1. $said"
+    [ -n "$since" ] || say waiting "for a registry with $1. $said"
     : "${since:=$SECONDS}"
     if [ $pause = 0 ] || [ $((SECONDS - since)) -ge 16 ]; then return 1; fi
     sleep $pause
@@ -218,7 +218,7 @@ get_images() {
     # Where no registry answered for one image, it is not asked for the others.
     if [ ${#missing[@]} -gt 0 ] || [ "${OFFLINE:-}" = 1 ] || ! pull "$image"; then missing+=("$image"); fi
   done
-  if [ ${#missing[@]} = 0 ]; then step images "all here"; else build_stand_ins "${missing[@]}"; fi
+  if [ ${#missing[@]} = 0 ]; then say images "all here"; else build_stand_ins "${missing[@]}"; fi
 }
 
 # What is built on a stand-in has its label, too. In development, `make up` builds anew what had one.
@@ -228,7 +228,7 @@ warn_of_stand_ins() {
   [ "$PURPOSE" = development ] || names+=$'\n'$(docker compose -f compose.prod.yaml config --images 2>/dev/null || true)
   used=$(docker images --filter label=flagstone.offline --format '{{.Repository}}:{{.Tag}}' |
     grep -Fxf <(echo "$names") | xargs) || true
-  [ -z "$used" ] || step warning "stand-ins, not for the internet: $used. How to replace them: offline/README.md"
+  [ -z "$used" ] || say warning "stand-ins, not for the internet: $used. How to replace them: offline/README.md"
 }
 
 check_engine

@@ -4,9 +4,9 @@
 # in common is needed, and none is made. Usage: scripts/update.sh [RELEASE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
 
-step() { printf '%-9s %s\n' "$1" "$2"; }
-fail() { printf 'update: %s\n' "$@" >&2; exit 1; }
 
 address() { # of the template: the git remote of that name
   if [ -n "${template:-}" ]; then
@@ -61,7 +61,7 @@ main() {
   for release in "$new" "$old"; do
     grep -qxF -- "$release" <<<"$releases" || fail "$template has no release '$release', but $(xargs <<<"$releases")"
   done
-  if [ "$new" = "$old" ]; then step update "nothing to do, this is $new"; return; fi
+  if [ "$new" = "$old" ]; then say update "nothing to do, this is $new"; return; fi
   [ "$(printf '%s\n' "$old" "$new" | sort -V | tail -n1)" = "$new" ] || fail "this is $old, which is later than $new."
   [ -z "$(git status --porcelain --untracked-files=no)" ] ||
     fail "there are changes without a commit. Commit or stash them first: an update is a commit of its own."
@@ -71,7 +71,7 @@ main() {
   git fetch --quiet --no-tags "$template" "+refs/tags/v$old:refs/flagstone/v$old" "+refs/tags/v$new:refs/flagstone/v$new"
   base=$(as_here "$old")
   theirs=$(as_here "$new" -p "$base")
-  step update "from $old to $new of $template:$(git diff --shortstat "$base" "$theirs")"
+  say update "from $old to $new of $template:$(git diff --shortstat "$base" "$theirs")"
   said=$(git -c merge.renames=true -c merge.directoryRenames=false \
     cherry-pick --no-commit --strategy-option=renormalize "$theirs" 2>&1) || {
     [ -n "$(unmerged)" ] || fail "git refuses, and nothing has changed:" "$said"
@@ -84,10 +84,10 @@ main() {
   }
   if [ -n "$(unmerged)" ]; then explain; else
     git commit --quiet --message "Update to Flagstone $new"
-    step updated "in one commit. To take it back: git reset --hard HEAD~1"
+    say updated "in one commit. To take it back: git reset --hard HEAD~1"
   fi
-  git diff --quiet "$base" "$theirs" -- '*requirements.*' || step next "make lock, as packages have changed"
-  step next "make test"
+  git diff --quiet "$base" "$theirs" -- '*requirements.*' || say next "make lock, as packages have changed"
+  say next "make test"
   asked=$(to_do "$old" "$new")
   [ -z "$asked" ] || printf '\nWhat a fork has to do:\n%s\n' "$asked"
   [ -z "$(unmerged)" ]

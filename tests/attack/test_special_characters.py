@@ -14,7 +14,7 @@ def test_passwords_open_the_database_and_redis(attacked):
     health = attacked.site.get("/health").json
     assert (health["database"], health["cache"]) == ("ok", "ok")
     assert "NOAUTH" in attacked.compose("exec", "-T", "redis", "redis-cli", "ping")
-    other = {"DATABASE_PASSWORD_FILE": "", "DATABASE_PASSWORD": "in-that-file"}
+    other = {"DATABASE_PASSWORD_FILE": "", "DATABASE_PASSWORD": "taken-away"}
     refused = attacked.once("app", "flask", "wait-for-database", "--limit", "1", environment=other)
     assert "password authentication failed" in refused.stdout
 

@@ -120,7 +120,8 @@ class Stack:
         return found["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
 
     def sql(self, statement):
-        psql = ("psql", "-h", "127.0.0.1", "-U", "app", "-Atc", statement)
+        """As the superuser, who is reached inside the container only."""
+        psql = ("psql", "-U", "postgres", "-d", "app", "-Atc", statement)
         return docker("exec", self.container("db"), *psql)
 
     def redis(self, *command):

@@ -6,13 +6,13 @@ import pytest
 
 from tests.wait import until
 
-SCRATCH = "postgresql://app@db/scratch"
+SCRATCH = "postgresql://app@db/app_scratch"
 
 
 @pytest.fixture
 def scratch(prod):
     """A database of its own; returns a function that runs flask on it."""
-    prod.sql("CREATE DATABASE scratch")
+    prod.sql("CREATE DATABASE app_scratch OWNER app")
 
     def flask(*command):
         return prod.once("migrate", "flask", *command, environment={"DATABASE_URL": SCRATCH})
@@ -20,7 +20,7 @@ def scratch(prod):
     try:
         yield flask
     finally:
-        prod.sql("DROP DATABASE scratch WITH (FORCE)")
+        prod.sql("DROP DATABASE app_scratch WITH (FORCE)")
 
 
 def test_migrations_lead_to_the_models_and_back_and_forth(prod, scratch):
@@ -68,7 +68,7 @@ def test_a_model_without_its_migration_is_found(prod, scratch):
 
 
 def in_scratch(prod, statement):
-    return prod.compose("exec", "-T", "db", "psql", "-U", "app", "-d", "scratch", "-Atc", statement)
+    return prod.compose("exec", "-T", "db", "psql", "-U", "app", "-d", "app_scratch", "-Atc", statement)
 
 
 def test_a_database_that_is_ahead_of_the_release_is_left_alone(prod, scratch):

@@ -46,7 +46,7 @@ def stub(path, body):
 @pytest.fixture
 def machine(tmp_path):
     """A checkout, and a folder of stub commands; returns a function that runs setup on them. Pauses take no time."""
-    for name in ("scripts", "compose.prod.yaml", ".env.example", "app", "flagstone", "nginx", "certbot"):
+    for name in ("scripts", "compose.prod.yaml", ".env.example", "app", "db", "flagstone", "nginx", "certbot"):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, tmp_path / name)
     (tmp_path / "tests").mkdir()
     shutil.copy("tests/Dockerfile", tmp_path / "tests")
@@ -69,7 +69,7 @@ def test_a_ready_machine_gets_its_env_file_and_its_secrets(machine):
     assert (machine.checkout / ".env").read_text() == Path(".env.example").read_text() + "PROJECT_NAME=shop\n"
     secrets = machine.checkout / "secrets"
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700, "no other user of the host comes this far"
-    for name in ("secret_key", "postgres_password", "redis_password"):
+    for name in ("secret_key", "postgres_password", "postgres_password_b", "redis_password"):
         assert stat.S_IMODE((secrets / name).stat().st_mode) == 0o444, "but each container user can read its mount"
         value = (secrets / name).read_text()
         assert len(value) >= 32
@@ -294,7 +294,7 @@ def test_an_engine_that_setup_installs_has_no_userland_proxy_and_one_that_was_th
 
 def test_selinux_lets_containers_read_what_is_mounted_from_the_checkout(machine):
     machine(docker=READY, chcon='echo "$*" >relabelled', environment={"SECURITY": "name=selinux"})
-    assert (machine.checkout / "relabelled").read_text() == "-R -t container_file_t app flagstone secrets\n"
+    assert (machine.checkout / "relabelled").read_text() == "-R -t container_file_t app db flagstone secrets\n"
 
 
 def test_without_selinux_no_label_is_touched(machine):
