@@ -53,6 +53,16 @@ cert-dry-run: ## Try a renewal at the authority's test server; keeps nothing
 cert-now: ## Look whether one is due now, instead of waiting
 	@$(certbot) /opt/flagstone/renew.py --now
 
+##@ Backup, on the server
+backup: ## Make one now, beside those that are made by the clock
+	@scripts/backup.sh backup
+backups: ## List them: when, how large, how old, and which points in time
+	@scripts/backup.sh backups
+restore: ## The latest, or at="2026-11-24 12:34:56+00", into new volumes, which then take the place of what runs; yes=1 asks nothing
+	@scripts/backup.sh restore "$(at)"
+restore-drill: ## Restore the latest beside what runs, check it, compare, and remove it
+	@scripts/backup.sh drill
+
 ##@ Keep
 update: ## Bring the latest release of the template, or another one: make update to=1.2.0; template=ADDRESS says where it is
 	@template=$(template) scripts/update.sh $(to)
@@ -69,4 +79,5 @@ help:
 -include app/tasks.mk starter/tasks.mk
 
 .PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off
+.PHONY: backup backups restore restore-drill
 .PHONY: cert-status cert-dry-run cert-now update setup db-roles lock help

@@ -74,7 +74,7 @@ healthy() {
 }
 
 get_images() {
-  if [ -n "$REGISTRY" ]; then compose pull --quiet app nginx certbot; else compose build --quiet app nginx certbot; fi
+  if [ -n "$REGISTRY" ]; then compose pull --quiet app nginx certbot backup; else compose build --quiet app nginx certbot backup; fi
 }
 
 # Each container is made and started by itself, and is what a plain `up -d` would have made, which so finds nothing to do.
@@ -126,7 +126,7 @@ renew_edge() {
     docker stop --time "$NGINX_DRAIN" "$(compose ps --quiet nginx)"
     compose up --detach --no-deps --no-build --wait nginx
   fi
-  compose up --detach --no-deps --no-build certbot
+  compose up --detach --no-deps --no-build certbot backup
 }
 
 # `create` would stop a database whose image or settings changed, and leave it so.

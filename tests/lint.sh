@@ -30,7 +30,7 @@ check 'ruff format' ruff format --check .
 mapfile -t scripts < <(find . -name '*.sh')
 check shellcheck shellcheck "${scripts[@]}" .ci/run
 check migrations python3 tests/migrations.py app/migrations/versions
-check hadolint hadolint flagstone/Dockerfile nginx/Dockerfile certbot/Dockerfile tests/Dockerfile offline/Dockerfile
+check hadolint hadolint flagstone/Dockerfile nginx/Dockerfile certbot/Dockerfile backup/Dockerfile tests/Dockerfile offline/Dockerfile
 check workflow check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 check dependabot check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 check compose-lint compose-lint check --fail-on low compose.yaml compose.prod.yaml

@@ -60,7 +60,10 @@ def queue_report(report_id: UUID, page: str | None = None) -> None:
 @shared_task(bind=True, max_retries=5)
 def write_report(self: Task, report_id: str, page: str | None) -> None:
     report = db.session.get(Report, UUID(report_id))
-    if report is None or report.finished:  # deleted meanwhile, or delivered twice
+    if report is None:  # deleted meanwhile, or the database was restored to a point before it
+        logger.info("Report %s is not in the database, nothing to write", report_id)
+        return
+    if report.finished:  # delivered twice
         return
     report.state, report.progress = "running", 0
     try:

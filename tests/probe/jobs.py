@@ -1,5 +1,6 @@
 """Work for the background, in steps that take a while, and whose progress can be asked for."""
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ from flagstone.broker import LAST, QUEUE_GONE
 from flagstone.database import CreatedAt, transient
 from flagstone.extensions import db
 
+logger = logging.getLogger(__name__)
 blueprint = Blueprint("jobs", __name__)
 
 STEPS = 10
@@ -53,6 +55,8 @@ def show(job_id):
 def work(self, job_id):
     try:
         job = db.session.get(ProbeJob, UUID(job_id))
+        if job is None:
+            logger.info("Job %s is not in the database", job_id)
         if job is None or job.state in OVER:
             return
         job.state = "running"
@@ -75,7 +79,7 @@ def give_up(sender, args, exception, **_):
     if sender.name == work.name and not transient(exception):
         with queue.flask.app_context():
             job = db.session.get(ProbeJob, UUID(args[0]))
-            if job.state not in OVER:
+            if job and job.state not in OVER:
                 job.state = "failed"
                 db.session.commit()
 

@@ -131,7 +131,7 @@ def test_what_was_built_elsewhere_is_pulled_and_nothing_is_built(server, registr
     """As docs/deploy.md has it for CI."""
     change_code(server, 65)
     name = server.commit("by the registry")
-    own = ("app", "nginx", "certbot")
+    own = ("app", "nginx", "certbot", "backup")
     elsewhere = {"IMAGE_REGISTRY": registry, "RELEASE": name}
     server.stack.compose("build", "--quiet", *own, **elsewhere)
     server.stack.compose("push", "--quiet", *own, **elsewhere)

@@ -11,7 +11,7 @@ from tests.shell import docker, run
 from tests.wait import until
 
 UIDS = {"nginx": 101, "app": 10001, "migrate": 10001, "worker": 10001, "beat": 10001}
-UIDS |= {"db": 999, "redis": 999, "certbot": 101, "static": 10001}
+UIDS |= {"db": 999, "redis": 999, "certbot": 101, "static": 10001, "backup": 999}
 ONCE = {"migrate", "static"}
 PUBLISHED = {"dev": {"8080/tcp"}, "prod": {"8080/tcp", "8443/tcp", "8443/udp"}}
 NETWORKS = {
@@ -24,10 +24,12 @@ NETWORKS = {
     "redis": {"data"},
     "certbot": {"edge"},
     "static": {"none"},
+    "backup": {"web", "data"},
 }
 
 
-EACH = [("dev", name) for name in UIDS if name not in ("certbot", "static")] + [("prod", name) for name in UIDS]
+SERVER_ONLY = {"certbot", "static", "backup"}
+EACH = [("dev", name) for name in UIDS if name not in SERVER_ONLY] + [("prod", name) for name in UIDS]
 
 
 @pytest.fixture(params=EACH, ids="-".join)

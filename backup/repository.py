@@ -1,0 +1,117 @@
+"""The repository, by restic: encrypted, deduplicated, local or by S3, SFTP and what else restic speaks."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from common import REPOSITORY, SECRETS, BackupError, remember, remembered, run
+
+HOST = "flagstone"  # of all snapshots, whichever container made them
+CREDENTIALS = SECRETS / "backup_credentials"
+END_OF_KEY = "-----END OPENSSH PRIVATE KEY-----\n"
+MEANING = {
+    10: f"there is no repository at {REPOSITORY}. Check BACKUP_REPOSITORY; if it is a disk, is that mounted?",
+    11: f"the repository at {REPOSITORY} is in use. If its user is dead, its lock ends within 30 minutes",
+    12: f"secrets/backup_password is not the password of the repository at {REPOSITORY}. Put the right one there",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    id: str
+    time: datetime  # whatever was acknowledged until then is in it
+    kind: str  # base or wal
+    lineage: str  # WAL without a gap: of one database, since one moment
+    lsn: str
+    bytes: int
+
+
+@cache
+def access():
+    """restic's options and environment: BACKUP_CREDENTIALS_FILE has lines NAME=value, or an SSH key and known_hosts."""
+    text, variables = CREDENTIALS.read_text() if CREDENTIALS.exists() else "", {**os.environ}
+    if END_OF_KEY in text:
+        key, hosts = Path("/tmp/ssh-key"), Path("/tmp/ssh-known-hosts")
+        key.touch(mode=0o600)  # as ssh wants it
+        begin, _, rest = text.partition(END_OF_KEY)
+        key.write_text(begin + END_OF_KEY)
+        hosts.write_text(rest)
+        ssh = f"-i {key} -o UserKnownHostsFile={hosts} -o BatchMode=yes -o ConnectTimeout=20"
+        return ("-o", f"sftp.args={ssh}"), variables
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if not name.startswith("#") and equals:
+            variables[name] = value
+    return (), variables
+
+
+def restic(*arguments, **options):
+    """What it printed. Raises a BackupError in words of this stack."""
+    flags, variables = access()
+    result = run("restic", *flags, *arguments, env=variables, **options)
+    if result.returncode:
+        said = [line for line in result.stderr.splitlines() if line.strip()] or ["restic said nothing"]
+        code = result.returncode
+        raise BackupError(MEANING.get(code, f"restic {arguments[0]}, exit {code}: {' '.join(said[-3:])}"))
+    return result.stdout
+
+
+def open_or_make():
+    """A repository that was there before is never made anew: it may be a disk that is not mounted."""
+    flags, variables = access()
+    found = run("restic", *flags, "cat", "config", env=variables)
+    if found.returncode == 10 and remembered("repository").get("address") != REPOSITORY:
+        restic("init")
+    elif found.returncode:
+        restic("cat", "config")  # once more, for its BackupError
+    remember("repository", {"address": REPOSITORY})
+
+
+def forget_own_locks():
+    """Those of killed processes, of this container or the one before it. Others' end by themselves in 30 minutes."""
+    own = {socket.gethostname(), remembered("host").get("name")}
+    names = restic("list", "locks", "--no-lock").split()
+    hosts = {json.loads(restic("cat", "lock", name, "--no-lock"))["hostname"] for name in names}
+    if names:
+        restic("unlock", *(["--remove-all"] if hosts <= own else []))
+    remember("host", {"name": socket.gethostname()})
+
+
+def save(kind, lineage, lsn, paths, *options):
+    """A snapshot. Returns how many bytes it has."""
+    tags = (word for tag in (kind, f"lineage={lineage}", f"lsn={lsn}") for word in ("--tag", tag))
+    said = restic("backup", "--json", "--host", HOST, *tags, *options, *map(str, paths))
+    summary = [line for line in map(json.loads, said.splitlines()) if line["message_type"] == "summary"]
+    return summary[0]["total_bytes_processed"]
+
+
+def snapshots():
+    """The oldest first."""
+    found = []
+    for each in json.loads(restic("snapshots", "--json", "--host", HOST, "--no-lock")) or []:
+        tags = dict(tag.partition("=")[::2] for tag in each["tags"])
+        found.append(
+            Snapshot(
+                each["id"],
+                datetime.fromisoformat(each["time"]).astimezone(UTC).replace(microsecond=0),
+                *("wal" if "wal" in tags else "base", tags["lineage"], tags["lsn"]),
+                each.get("summary", {}).get("total_bytes_processed", 0),
+            )
+        )
+    return sorted(found, key=lambda snapshot: snapshot.time)
+
+
+def expire(days, weeks, months):
+    """Any point in time of these days, then a base backup a week and a month."""
+    every = ("forget", "--host", HOST, "--group-by", "", "--retry-lock", "5m")
+    restic("unlock")
+    restic(*every, "--tag", "wal", "--keep-within", f"{days}d", minding=False)
+    restic(
+        *(*every, "--tag", "base", "--keep-within", f"{days + 1}d", "--prune"),
+        *("--keep-weekly", str(weeks), "--keep-monthly", str(months)),
+        minding=False,
+    )
