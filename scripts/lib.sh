@@ -4,6 +4,9 @@
 say() { printf '%-9s %s\n' "$1" "$2"; }
 fail() { printf "$(basename "$0" .sh): %s\n" "$@" >&2; exit 1; }
 
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
+
 setting() { # NAME [default]: from the environment or .env, as Compose looks for it
   local value=${!1:-}
   [ -n "$value" ] || value=$(sed -n "s/^$1=//p" .env | tail -n1)

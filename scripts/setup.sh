@@ -8,15 +8,14 @@ cd "$(dirname "$0")/.."
 
 PURPOSE=${1:-production}
 
+ENGINE_AT_LEAST=25.0 # the first with start_interval, by which a healthy container is known within a second
 COMPOSE_AT_LEAST=2.24.4 # the first with !override, which compose.yaml needs
 DISK_AT_LEAST_GB=3
 DOCKERD_LOG=/var/log/dockerd.log
 DOCKER_DOCS=https://docs.docker.com/engine/install/
 
-root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo && { [ -t 0 ] || sudo -n true; }; } >/dev/null 2>&1; }
 answers() { docker version >/dev/null 2>&1; }
-at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
 
 forbidden() { [[ $(docker version 2>&1) = *"permission denied"* ]]; }
 dockerd_here() { command -v dockerd || [ -x /usr/sbin/dockerd ]; } >/dev/null 2>&1 # not in every user's PATH
@@ -118,7 +117,7 @@ wait_for_engine() { # seconds
 }
 
 check_engine() {
-  local missing compose free
+  local missing engine compose free
   missing=$(missing_parts | xargs)
   # shellcheck disable=SC2086 # a list of words
   if [ -n "$missing" ]; then install_docker $missing; fi
@@ -126,7 +125,10 @@ check_engine() {
   compose=$(docker compose version --short | sed 's/^v//; s/[^0-9.].*//')
   at_least "$compose" "$COMPOSE_AT_LEAST" ||
     fail "Docker Compose is $compose, and $COMPOSE_AT_LEAST or later is needed. Update it: $DOCKER_DOCS"
-  say docker "Engine $(docker version --format '{{.Server.Version}}'), Compose $compose"
+  engine=$(docker version --format '{{.Server.Version}}')
+  at_least "$engine" "$ENGINE_AT_LEAST" ||
+    fail "Docker Engine is $engine, and $ENGINE_AT_LEAST or later is needed. Update it: $DOCKER_DOCS"
+  say docker "Engine $engine, Compose $compose"
   free=$(df -Pk "$(docker info --format '{{.DockerRootDir}}')" 2>/dev/null || df -Pk .)
   free=$(echo "$free" | awk 'END { print int($4 / 1048576) }')
   [ "$free" -ge "$DISK_AT_LEAST_GB" ] ||

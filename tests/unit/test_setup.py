@@ -18,7 +18,7 @@ from tests.shell import run
 READY = """
 case "$*" in
   "compose version --short") echo ${COMPOSE:-2.30.1} ;;
-  "version --format"*) echo 28.0 ;;
+  "version --format"*) echo ${ENGINE:-28.0} ;;
   *SecurityOptions*) echo "[name=seccomp $SECURITY]" ;;
   "info --format"*) echo / ;;
   "pull"*) [ -z "$REGISTRY" ] || { echo "Error response from daemon: $REGISTRY" >&2; echo "$*" >>pulls; exit 1; } ;;
@@ -110,6 +110,13 @@ def test_a_compose_that_is_too_old_is_named(machine, version):
     assert result.returncode == 1
     assert version.removeprefix("v") in result.stderr
     assert "2.24.4" in result.stderr
+
+
+@pytest.mark.parametrize(("version", "code"), [("20.10.24+dfsg1", 1), ("24.0.7", 1), ("25.0.0", 0)])
+def test_an_engine_without_start_interval_is_named(machine, version, code):
+    result = machine(docker=READY, environment={"ENGINE": version})
+    assert result.returncode == code
+    assert (f"Docker Engine is {version}, and 25.0 or later is needed" in result.stderr) == bool(code)
 
 
 @pytest.mark.parametrize("version", ["2.24.4", "v2.30.0", "2.26.1-4", "5.0.1"])
