@@ -45,6 +45,9 @@ maintenance: ## Close the site to all but MAINTENANCE_ALLOW, or open it again: m
 on off:
 	@:
 
+check-server: ## What this server lacks, with the remedy of each; address=203.0.113.5 is its public one, behind NAT
+	@address=$(address) server/check.sh
+
 ##@ Certificate
 cert-status: ## Show it: names, expiry, served and on disk, last error, next check
 	@$(certbot) /opt/flagstone/status.py
@@ -78,6 +81,6 @@ help:
 # Of the application; and `make init`, until it has run.
 -include app/tasks.mk starter/tasks.mk
 
-.PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off
+.PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off check-server
 .PHONY: backup backups restore restore-drill
 .PHONY: cert-status cert-dry-run cert-now update setup db-roles lock help
