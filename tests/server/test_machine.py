@@ -146,9 +146,9 @@ def test_the_engine_takes_its_settings_and_keeps_what_was_there(ready, machine):
     assert json.loads(logs)["Config"] == {"max-size": "10m", "max-file": "5"}
 
 
-def test_a_second_run_changes_nothing(ready, machine):
+def test_a_second_run_changes_nothing(ready, machine, key):
     before = machine.sh(FILES)
-    result = machine.setup()
+    result = machine.setup(SSH_KEY=key)
     assert result.returncode == 0, result.stdout + result.stderr
     assert machine.sh(FILES).splitlines() == before.splitlines()
 
@@ -189,3 +189,31 @@ def test_systemd_finds_nothing_to_say_of_the_unit(machine):
     machine.sh("cp server/flagstone@.service /etc/systemd/system")
     result = machine.run("systemd-analyze verify flagstone@shop.service")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+CALLS = """
+systemctl try-reload-or-restart ssh
+timedatectl set-ntp true
+swapon --noheadings --show
+fallocate -l 2G /swapfile
+mkswap /swapfile
+swapon /swapfile
+systemctl reload docker
+systemctl restart docker
+"""
+
+
+def test_where_systemd_runs_each_service_gets_its_settings_and_the_port_of_a_running_sshd_stays_open(ready, machine):
+    """The last one: systemd's commands are stubs, and so are those that would give the real machine swap."""
+    machine.sh("mkdir -p /run/systemd/system; rm /etc/docker/daemon.json; ufw disable; /usr/sbin/sshd -p 2022")
+    for name in ("systemctl", "timedatectl", "fallocate", "mkswap", "swapon"):
+        machine.write(f"/usr/local/bin/{name}", '#!/bin/sh\necho "${0##*/} $*" >>/tmp/calls; touch /swapfile')
+    machine.sh("chmod +x /usr/local/bin/*")
+    result = machine.setup()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "skipped" not in result.stdout
+    assert machine.sh("cat /tmp/calls") == CALLS.lstrip()
+    assert "/swapfile none swap" in machine.sh("cat /etc/fstab")
+    firewall = machine.sh("ufw status")
+    assert "Status: active" in firewall
+    assert "2022/tcp" in firewall
