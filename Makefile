@@ -71,6 +71,8 @@ update: ## Bring the latest release of the template, or another one: make update
 	@template=$(template) scripts/update.sh $(to)
 setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
+rotate: ## On the server: a new value for one secret, and no request refused: make rotate secret=postgres
+	@scripts/rotate.sh $(secret)
 db-roles: ## Give the roles of the database what db/roles.sql says, also in an older volume (prod=1 on the server)
 	@$(if $(prod),COMPOSE_FILE=compose.prod.yaml) scripts/db-roles.sh
 lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
@@ -83,4 +85,4 @@ help:
 
 .PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off check-server
 .PHONY: backup backups restore restore-drill
-.PHONY: cert-status cert-dry-run cert-now update setup db-roles lock help
+.PHONY: cert-status cert-dry-run cert-now update setup rotate db-roles lock help

@@ -244,7 +244,7 @@ def override(settings: object, environ: Mapping[str, str]) -> dict[str, str]:
     faults = {}
     for name, kind in get_type_hints(type(settings)).items():
         try:
-            text = read(name, environ)
+            text = read(name, environ, several=get_origin(kind) is list)
             if text:
                 setattr(settings, name, parse(text, kind))
                 vars(settings).setdefault("given", set()).add(name)
@@ -253,15 +253,15 @@ def override(settings: object, environ: Mapping[str, str]) -> dict[str, str]:
     return faults
 
 
-def read(name: str, environ: Mapping[str, str]) -> str | None:
-    """The text of one setting, from NAME or from the file that NAME_FILE points to."""
-    path = environ.get(f"{name}_FILE")
+def read(name: str, environ: Mapping[str, str], *, several: bool = False) -> str | None:
+    """The text of one setting, from NAME or from the file that NAME_FILE points to; of a list, from both."""
+    path, text = environ.get(f"{name}_FILE"), environ.get(name)
     if not path:
-        return environ.get(name)
-    if environ.get(name):
+        return text
+    if text and not several:
         raise ValueError(f"expected either {name} or {name}_FILE, both are set")
     try:
-        return Path(path).read_text().rstrip("\r\n")
+        return ",".join(filter(None, (text, Path(path).read_text().rstrip("\r\n"))))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ValueError(f"expected a readable file in {name}_FILE ({reason})") from None

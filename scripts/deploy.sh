@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Releases, on the server: scripts/deploy.sh deploy [TAG-OR-COMMIT] | rollback [RELEASE] | releases
+# Releases, on the server: scripts/deploy.sh deploy [TAG-OR-COMMIT] | rollback [RELEASE] | restart | releases
 # The new container of `app` starts beside the old one and gets the requests by one rename (flagstone/live.py). Until
 # then whatever fails is undone, and the old one has noticed nothing. docs/deploy.md
 # shellcheck disable=SC2329 # step() calls most of what follows
@@ -14,30 +14,9 @@ REGISTRY=$(setting IMAGE_REGISTRY)
 SMOKE_PATHS=$(setting SMOKE_PATHS /)
 LOG=releases/log # time, release, who, result, migrations
 
-compose() { docker compose -f compose.prod.yaml "$@"; }
+export COMPOSE_FILE=compose.prod.yaml
+compose() { docker compose "$@"; }
 in_nginx() { compose exec --no-TTY nginx "$@"; }
-
-# One step: what it is called, and what it runs. A line when it is done, with its seconds; what it said, when it fails.
-# A statement of its own, never in a condition or before && or ||: bash ignores `set -e` there, in all that is called.
-step() { # name command...
-  local began=${EPOCHREALTIME/[.,]/} failed tenths
-  STEP=$1
-  set +e
-  (set -e && "${@:2}") >releases/said 2>&1
-  failed=$?
-  set -e
-  [ "$failed" = 0 ] || { tail -n 20 releases/said >&2 && exit 1; }
-  tenths=$(((${EPOCHREALTIME/[.,]/} - began) / 100000))
-  say "$1" "$((tenths / 10)).$((tenths % 10)) s"
-}
-
-lock() {
-  mkdir -p releases
-  exec 9>>releases/lock
-  flock --nonblock 9 || fail "another one is at work: $(cat releases/lock)" "It ends by itself, and with it the lock."
-  echo "$(who) since $(date '+%F %T'), $1" >releases/lock
-}
-who() { echo "${DEPLOY_BY:-${SUDO_USER:-$(id -un)}}${SSH_CLIENT:+ from ${SSH_CLIENT%% *}}"; }
 
 record() { # result
   printf '%s\t%s\t%s\t%s\t%s\n' "$(date -u +%FT%TZ)" "$RELEASE" "$(who)" "$1" "$MIGRATIONS" >>"$LOG"
@@ -92,8 +71,8 @@ start_beside() {
   # shellcheck disable=SC2046 # a list of containers
   docker start $(compose ps --all --quiet app)
 }
-start_workers() {
-  compose create --no-build worker beat
+start_workers() { # [--force-recreate]
+  compose create --no-build "$@" worker beat
   # shellcheck disable=SC2046
   docker start $(compose ps --all --quiet worker beat)
 }
@@ -119,7 +98,6 @@ drain() {
 # nginx and certbot are replaced only where their image or their settings changed. nginx's ports are closed meanwhile: it
 # gets a few seconds to finish its responses, and a configuration that it would not take is found before.
 NGINX_DRAIN=5
-differs() { [[ $(compose --dry-run up --detach --no-deps --no-build "$1" 2>&1) = *Recreate* ]]; }
 renew_edge() {
   if differs nginx; then
     compose run --rm --no-deps --no-TTY nginx nginx -t -q
@@ -131,10 +109,7 @@ renew_edge() {
 
 # `create` would stop a database whose image or settings changed, and leave it so.
 renew_data() {
-  local service
-  for service in db redis; do
-    ! differs "$service" || compose up --detach --no-deps --no-build --wait "$service"
-  done
+  ! differs db redis || compose up --detach --no-deps --no-build --wait db redis
 }
 
 prune() {
@@ -184,13 +159,11 @@ release() { # what it does until the new container is started
   trap 'undo $?' EXIT
   trap 'exit 130' INT TERM HUP
   tidy
-  if [ "$1" = deploy ]; then
-    step images get_images
-    step data renew_data
-    if [ -n "$LIVE" ]; then
-      step migrated migrate
-      MIGRATIONS=$(cat releases/migrations)
-    fi
+  if [ "$1" = deploy ]; then step images get_images; fi
+  if [ -n "$LIVE" ]; then step data renew_data; fi
+  if [ "$1" = deploy ] && [ -n "$LIVE" ]; then
+    step migrated migrate
+    MIGRATIONS=$(cat releases/migrations)
   fi
   if [ -z "$LIVE" ]; then # the first one: nobody to lose
     remember RELEASE "$RELEASE"
@@ -208,7 +181,8 @@ release() { # what it does until the new container is started
     step drained drain
     ! differs nginx || say note "nginx is replaced, its image or its settings changed: its ports are closed for a moment"
     step edge renew_edge
-    step workers start_workers
+    # shellcheck disable=SC2046 # an option, or none
+    step workers start_workers $([ "$1" != restart ] || echo --force-recreate)
   fi
   record serves
   step pruned prune
@@ -231,10 +205,20 @@ deploy() { # [tag or commit]
   release deploy
 }
 
-rollback() { # [release]
-  lock "rollback ${1:-}"
+lock_live() { # what for
+  lock "$1"
   LIVE=$(live)
   [ -n "$LIVE" ] || fail "nothing serves; start it: docker compose -f compose.prod.yaml up -d"
+}
+
+restart() { # what serves, in new containers, which read .env and secrets/ anew
+  lock_live restart
+  RELEASE=$(release_of "$LIVE")
+  release restart
+}
+
+rollback() { # [release]
+  lock_live "rollback ${1:-}"
   RELEASE=${1:-$(deployed | grep -vxF "$(release_of "$LIVE")" | sed '2,$d')}
   [ -n "$RELEASE" ] || fail "there is no release before this one: make releases"
   docker image inspect "$(image_name):$RELEASE" >/dev/null 2>&1 || fail "the image of $RELEASE is not kept: make releases"
@@ -260,8 +244,8 @@ releases() {
 main() { # the script is read whole before it runs: a checkout replaces it
   case ${1:-} in
     deploy | rollback) "$1" "${2:-}" ;;
-    releases) releases ;;
-    *) fail "deploy [TAG-OR-COMMIT] | rollback [RELEASE] | releases" ;;
+    restart | releases) "$1" ;;
+    *) fail "deploy [TAG-OR-COMMIT] | rollback [RELEASE] | restart | releases" ;;
   esac
 }
 main "$@"

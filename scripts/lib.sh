@@ -21,3 +21,35 @@ write_env() { # name value: .env.new, as .env with this value
   echo "$1=$2" >>.env.new
   chmod --reference .env .env.new
 }
+
+# Whether an `up` would put another container in the place of one of them: its image or its settings changed.
+differs() { [[ $(docker compose --dry-run up --detach --no-deps --no-build "$@" 2>&1) = *Recreate* ]]; } # services...
+
+random_secret() {
+  local characters
+  characters=$(head -c 96 /dev/urandom | base64 | tr -d '+/=\n')
+  printf %s "${characters:0:64}"
+}
+
+# One step: what it is called, and what it runs. A line when it is done, with its seconds; what it said, when it fails.
+# A statement of its own, never in a condition or before && or ||: bash ignores `set -e` there, in all that is called.
+step() { # name command...
+  local began=${EPOCHREALTIME/[.,]/} failed tenths
+  # shellcheck disable=SC2034 # what undo() tells
+  STEP=$1
+  set +e
+  (set -e && "${@:2}") >releases/said 2>&1
+  failed=$?
+  set -e
+  [ "$failed" = 0 ] || { tail -n 20 releases/said >&2 && exit 1; }
+  tenths=$(((${EPOCHREALTIME/[.,]/} - began) / 100000))
+  say "$1" "$((tenths / 10)).$((tenths % 10)) s"
+}
+
+lock() { # what for
+  mkdir -p releases
+  exec 9>>releases/lock
+  flock --nonblock 9 || fail "another one is at work: $(cat releases/lock)" "It ends by itself, and with it the lock."
+  echo "$(who) since $(date '+%F %T'), $1" >releases/lock
+}
+who() { echo "${DEPLOY_BY:-${SUDO_USER:-$(id -un)}}${SSH_CLIENT:+ from ${SSH_CLIENT%% *}}"; }

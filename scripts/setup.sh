@@ -154,7 +154,7 @@ make_secrets() {
       rm -f "secrets/$name"
       case $name in
         *_private_key) scripts/openssl.sh genrsa 2048 ;;
-        *) head -c 48 /dev/urandom | base64 | tr -d '+/=\n' ;;
+        *) random_secret ;;
       esac >"secrets/$name"
       made="$made $name"
     fi

@@ -97,6 +97,13 @@ def test_a_setting_and_its_file_at_once_are_refused(tmp_path):
     assert "both are set" in faults(GREETING="x", GREETING_FILE=str(tmp_path / "absent"))["GREETING"]
 
 
+def test_a_list_has_what_both_name(tmp_path):
+    """Former keys: those that `make rotate` keeps, and those that somebody adds."""
+    (tmp_path / "former").write_text("second,first\n")
+    both = {"SECRET_KEY_FALLBACKS": "own", "SECRET_KEY_FALLBACKS_FILE": str(tmp_path / "former")}
+    assert load({"APP_ENV": "Test", **both}).SECRET_KEY_FALLBACKS == ["own", "second", "first"]
+
+
 def test_a_file_that_cannot_be_read_is_named_by_its_variable(tmp_path):
     assert "GREETING_FILE (No such file or directory)" in faults(GREETING_FILE=str(tmp_path / "absent"))["GREETING"]
     (tmp_path / "binary").write_bytes(b"\xff\xfe\xfd")
