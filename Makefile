@@ -73,6 +73,8 @@ setup: ## Make this machine ready: Docker, .env, secrets, base images
 	@scripts/setup.sh
 rotate: ## On the server: a new value for one secret, and no request refused: make rotate secret=postgres
 	@scripts/rotate.sh $(secret)
+postgres-upgrade: ## On the server: bring the data to the PostgreSQL that compose.prod.yaml names; the old cluster stays
+	@scripts/postgres-upgrade.sh
 db-roles: ## Give the roles of the database what db/roles.sql says, also in an older volume (prod=1 on the server)
 	@$(if $(prod),COMPOSE_FILE=compose.prod.yaml) scripts/db-roles.sh
 lock: ## Lock requirements.in in requirements.txt, with hashes: what is locked stays; upgrade=1 takes the latest of all
@@ -85,4 +87,4 @@ help:
 
 .PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off check-server
 .PHONY: backup backups restore restore-drill
-.PHONY: cert-status cert-dry-run cert-now update setup rotate db-roles lock help
+.PHONY: cert-status cert-dry-run cert-now update setup rotate postgres-upgrade db-roles lock help

@@ -109,7 +109,10 @@ renew_edge() {
 
 # `create` would stop a database whose image or settings changed, and leave it so.
 renew_data() {
-  ! differs db redis || compose up --detach --no-deps --no-build --wait db redis
+  if ! differs db redis; then return; fi
+  [ "$(compose exec --no-TTY db printenv PG_MAJOR)" = "$(major_of "$(compose config --images db)")" ] ||
+    { echo "the database is of another PostgreSQL than compose.prod.yaml names: make postgres-upgrade"; return 1; }
+  compose up --detach --no-deps --no-build --wait db redis
 }
 
 prune() {

@@ -53,3 +53,7 @@ lock() { # what for
   echo "$(who) since $(date '+%F %T'), $1" >releases/lock
 }
 who() { echo "${DEPLOY_BY:-${SUDO_USER:-$(id -un)}}${SSH_CLIENT:+ from ${SSH_CLIENT%% *}}"; }
+
+major_of() { # image of PostgreSQL
+  docker image inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$1" | sed -n 's/^PG_MAJOR=//p'
+}
