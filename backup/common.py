@@ -106,8 +106,9 @@ def mind_the_disk(needed=0):
             )
 
 
-def run(*command, words="", minding=True, **options):
-    """The finished process, with what it said. Ends it and raises a BackupError when the disk gets full."""
+def run(*command, words="", minding=True, within=float("inf"), **options):
+    """The finished process, with what it said. Ends it by a BackupError when the disk gets full or it is slow."""
+    deadline = time.monotonic() + within  # seconds
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(command, text=True, **pipes, **options)
     while True:
@@ -119,10 +120,12 @@ def run(*command, words="", minding=True, **options):
             try:
                 if minding:
                     mind_the_disk()
-            except BackupError:
+                if time.monotonic() > deadline:
+                    raise BackupError(f"{command[0]} was not done within {within} s")
+            except BackupError as problem:
                 process.terminate()
-                process.communicate()
-                raise
+                errors = [line for line in process.communicate()[1].splitlines() if "error" in line]
+                raise BackupError(": ".join([str(problem), *errors[-1:]])) from None
 
 
 def tool(*command, **options):

@@ -207,7 +207,8 @@ if __name__ == "__main__":
             sys.exit("\n".join(problems()) or (0 if alive else "no heartbeat: the loop hangs"))
         case ["--drill"]:
             problem = attempt("drill", restore.drill)
-            print("\n".join([] if problem else restore.report(remembered("drill"))))
+            if not problem and os.environ.get("LOG_FORMAT") == "text":  # a person is at the other end
+                print("\n".join(restore.report(remembered("drill"))))
             sys.exit(1 if problem else 0)
         case ["--base" | "--send" as job]:
             sys.exit(1 if attempt(job[2:], getattr(save, job[2:])) else 0)

@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from common import REPOSITORY, SECRETS, BackupError, remember, remembered, run
+from common import REPOSITORY, SECRETS, STAGE, BackupError, remember, remembered, run
 
 HOST = "flagstone"  # of all snapshots, whichever container made them
+ANSWERS_WITHIN = 30  # seconds
 CREDENTIALS = SECRETS / "backup_credentials"
 END_OF_KEY = "-----END OPENSSH PRIVATE KEY-----\n"
 MEANING = {
@@ -33,7 +35,10 @@ class Snapshot:
 @cache
 def access():
     """restic's options and environment: BACKUP_CREDENTIALS_FILE has lines NAME=value, or an SSH key and known_hosts."""
-    text, variables = CREDENTIALS.read_text() if CREDENTIALS.exists() else "", {**os.environ}
+    packs = STAGE / "tmp"  # restic writes them before it sends them: too much for /tmp, which is memory
+    packs.mkdir(exist_ok=True)
+    text = CREDENTIALS.read_text() if CREDENTIALS.exists() else ""
+    variables = {**os.environ, "TMPDIR": str(packs)}
     if END_OF_KEY in text:
         key, hosts = Path("/tmp/ssh-key"), Path("/tmp/ssh-known-hosts")
         key.touch(mode=0o600)  # as ssh wants it
@@ -54,18 +59,21 @@ def restic(*arguments, **options):
     flags, variables = access()
     result = run("restic", *flags, *arguments, env=variables, **options)
     if result.returncode:
-        said = [line for line in result.stderr.splitlines() if line.strip()] or ["restic said nothing"]
-        code = result.returncode
-        raise BackupError(MEANING.get(code, f"restic {arguments[0]}, exit {code}: {' '.join(said[-3:])}"))
+        code, said = result.returncode, " ".join(result.stderr.split("\n")[-4:])
+        said = re.sub(r'.*"message":"([^"]*)".*', r"\1", said)  # with --json
+        raise BackupError(MEANING.get(code, f"restic {arguments[0]}, exit {code}: {said}"))
     return result.stdout
 
 
 def open_or_make():
-    """A repository that was there before is never made anew: it may be a disk that is not mounted."""
+    """A repository that was there before is never made anew: it may be a disk that is not mounted.
+
+    Raises a BackupError soon where it does not answer; restic by itself tries for 15 minutes, and says nothing.
+    """
     flags, variables = access()
-    found = run("restic", *flags, "cat", "config", env=variables)
+    found = run("restic", *flags, "cat", "config", env=variables, within=ANSWERS_WITHIN)
     if found.returncode == 10 and remembered("repository").get("address") != REPOSITORY:
-        restic("init")
+        restic("init", within=ANSWERS_WITHIN)
     elif found.returncode:
         restic("cat", "config")  # once more, for its BackupError
     remember("repository", {"address": REPOSITORY})
@@ -84,13 +92,15 @@ def forget_own_locks():
 def save(kind, lineage, lsn, paths, *options):
     """A snapshot. Returns how many bytes it has."""
     tags = (word for tag in (kind, f"lineage={lineage}", f"lsn={lsn}") for word in ("--tag", tag))
-    said = restic("backup", "--json", "--host", HOST, *tags, *options, *map(str, paths))
+    wait = ("--retry-lock", "15m")  # while old ones are removed
+    said = restic("backup", "--json", *wait, "--host", HOST, *tags, *options, *map(str, paths))
     summary = [line for line in map(json.loads, said.splitlines()) if line["message_type"] == "summary"]
     return summary[0]["total_bytes_processed"]
 
 
 def snapshots():
     """The oldest first."""
+    restic("cat", "config", within=ANSWERS_WITHIN)
     found = []
     for each in json.loads(restic("snapshots", "--json", "--host", HOST, "--no-lock")) or []:
         tags = dict(tag.partition("=")[::2] for tag in each["tags"])

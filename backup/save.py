@@ -152,6 +152,7 @@ def base():
 
 def send():
     """What came since, for any point in time until now. Returns when that was."""
+    repository.open_or_make()
     name, began = lineage(), time.time()
     last = remembered("base")
     lsn = await_received()

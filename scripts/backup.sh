@@ -45,7 +45,7 @@ swap() { # what RESTORED was
     compose stop app worker beat backup
   fi
   remember RESTORED "$RESTORED"
-  compose up --detach --no-build --quiet-pull --wait
+  compose up --detach --quiet-pull --wait # an empty machine builds its images now
   [ -z "$open" ] || scripts/maintenance.sh off
   say restored "what was before stays in: $(RESTORED=$1 volumes "$1")"
   say back "to it: RESTORED=$1 in .env, then docker compose -f compose.prod.yaml up -d"

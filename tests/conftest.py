@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items):
     """What shares a stack runs in one process, the largest groups first; any other test in whichever is free."""
     for item in items:
         parameters = item.name.partition("[")[2].removesuffix("]").split("-")
-        stacks = {"dev", "prod", "tls", "attacked", "server", "kept"} & {*item.fixturenames, *parameters}
+        stacks = {"dev", "prod", "tls", "attacked", "server", "kept", "faulty"} & {*item.fixturenames, *parameters}
         if stacks:
             of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
             item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))

@@ -4,6 +4,7 @@ import re
 import threading
 
 from tests.shell import docker
+from tests.wait import until
 
 
 class Writer(threading.Thread):
@@ -47,12 +48,18 @@ def test_the_latest_has_each_row_that_was_acknowledged_and_each_upload(kept):
 def test_a_point_in_time_has_what_was_before_and_nothing_after(kept):
     kept.backup()
     moment = kept.add_row("before")
+    docker("stop", "--time", "5", kept.stack.container("worker"))  # so what is queued stays there
+    job = kept.stack.site.request("POST", "/api/jobs").headers["Location"]
     kept.add_row("after")
     kept.send()
     before = kept.stack.environment.get("RESTORED", "")
     said = kept.restore(at=moment)
     assert "before" in kept.rows()
     assert "after" not in kept.rows()
+    # The queue is of the backup, not of that moment: whose row is gone, says so and ends.
+    gone = f"Job {job.rpartition('/')[2]} is not in the database"
+    until(lambda: gone in kept.stack.logs("worker"), within=60)
+    until(lambda: kept.stack.redis("hlen", "unacked") == "0", within=30)
     # What ran until now is still there, and one line leads back to it.
     assert f"{kept.stack.project}_db{before}" in said
     kept.stack.environment["RESTORED"] = before
