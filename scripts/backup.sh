@@ -25,6 +25,7 @@ restore() { # point in time
     read -rp "Put it in the place of what runs? What runs now is kept. [y/N] " reply || true
     [[ $reply = [Yy]* ]] || fail "not swapped."
   fi
+  lock "a restore" # a deploy would start the old volumes again
   trap - EXIT
   swap "$former"
 }
