@@ -38,6 +38,7 @@ NO_REASON = ("Saving debug log to", "Ask for help or search", "See the logfile")
 
 ROOT = Path("/etc/letsencrypt")
 WEBROOT = Path("/var/www/acme")
+NUMBERS = WEBROOT / "certbot.prom"  # for Prometheus, by node-exporter. nginx serves only what lies deeper
 CREDENTIALS = Path("/run/secrets/dns_credentials")
 SERVER = os.environ.get("ACME_SERVER") or "production"
 PLUGIN = os.environ.get("DNS_PLUGIN")
@@ -89,13 +90,16 @@ def remembered():
 
 
 def remember(memory):
-    new = MEMORY.with_suffix(".new")
-    try:
-        STATE.mkdir(exist_ok=True)
-        new.write_text(json.dumps(memory))
-        new.replace(MEMORY)
-    except OSError as error:  # a full disk: this process still knows
-        log(f"{MEMORY} cannot be written: {error.strerror}")
+    short_lived = int(os.environ.get("ACME_PROFILE") == "shortlived")
+    numbers = f"certbot_failures {memory['failures']}\ncertbot_short_lived {short_lived}\n"
+    for file, text in ((MEMORY, json.dumps(memory)), (NUMBERS, numbers)):
+        new = file.with_suffix(".new")
+        try:
+            file.parent.mkdir(exist_ok=True)
+            new.write_text(text)
+            new.replace(file)
+        except OSError as error:  # a full disk: this process still knows
+            log(f"{file} cannot be written: {error.strerror}")
 
 
 def authenticator():
@@ -178,6 +182,7 @@ def main():
         signal.signal(number, lambda *_: sys.exit(0))
     if reason := nothing_to_do():
         log(reason)
+        NUMBERS.unlink(missing_ok=True)
         wait(float("inf"))
     serve()
     memory = remembered()

@@ -19,7 +19,7 @@ from flask import Flask, Response, current_app, g, has_request_context
 from redis import Redis
 from werkzeug.exceptions import ServiceUnavailable
 
-from flagstone.broker import FIRST, HEARTBEAT, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue
+from flagstone.broker import FIRST, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue, show_alive
 from flagstone.cache import REDIS_GONE, redis_client
 from flagstone.database import engine
 from flagstone.errors import error_response
@@ -105,9 +105,9 @@ def leave_app(task: Task, **_: Any) -> None:
 
 
 @heartbeat_sent.connect
-def touch_heartbeat(**_: Any) -> None:
+def beat_heart(**_: Any) -> None:
     """The worker's main loop runs, and has a connection to Redis."""
-    HEARTBEAT.touch()
+    show_alive(celery.current_app.flask.extensions["redis"], "worker")
 
 
 @worker_process_init.connect

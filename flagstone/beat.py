@@ -10,7 +10,7 @@ from celery import beat
 from celery.schedules import crontab
 
 from flagstone import config, log
-from flagstone.broker import HEARTBEAT, QUEUE_GONE, make_queue
+from flagstone.broker import QUEUE_GONE, make_queue, show_alive
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Scheduler(beat.Scheduler):
         try:
             with self.app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-            HEARTBEAT.touch()
+                show_alive(connection.default_channel.client, "beat")
         except QUEUE_GONE as error:
             logger.warning("The queue is away: %s", error)
         return pause

@@ -4,8 +4,11 @@ Imports no Flask: beat needs none.
 """
 
 import ssl
+import time
 from bisect import bisect
 from collections.abc import Mapping
+from contextlib import suppress
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 from kombu.transport.redis import PRIORITY_STEPS, Channel, QoS
 from redis import Redis
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from flagstone.config import with_password
 
@@ -29,6 +32,9 @@ MESSAGES_MAX = 1_000  # in one list; beyond it requests queue no more
 QUEUE_GONE = OperationalError
 # Its age is the health check of the worker and of beat.
 HEARTBEAT = Path("/tmp/heartbeat")  # noqa: S108 - the container's own tmpfs
+# The same for all of them together, in Redis: when each was last heard of.
+HEARTBEATS = "celery_heartbeat"
+PROCESSES = ("worker", "beat")
 # Once more and at once: the connection may be from before a restart of Redis.
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
@@ -111,6 +117,17 @@ def queue_length(client: Redis) -> int:
         for name in LISTS:
             lengths.llen(name)
         return sum(lengths.execute())
+
+
+def show_alive(client: Redis, process: str) -> None:
+    HEARTBEAT.touch()
+    with suppress(RedisError):  # it is full, for example: then that is the trouble
+        client.hset(HEARTBEATS, process, str(time.time()))
+
+
+def last_heard(client: Redis) -> dict[str, float]:
+    moments = client.hmget(HEARTBEATS, PROCESSES)
+    return {process: float(moment or nan) for process, moment in zip(PROCESSES, moments, strict=True)}
 
 
 def all_messages(client: Redis) -> bytes:

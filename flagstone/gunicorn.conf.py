@@ -3,6 +3,7 @@
 
 import os
 import tempfile
+import time
 import traceback
 from contextlib import suppress
 from itertools import count
@@ -164,6 +165,7 @@ loglevel = app_settings.LOG_LEVEL
 # over. Named after the pid, they would grow in number with each process that is replaced.
 def on_starting(server):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-")
+    os.environ["GUNICORN_STARTED"] = str(time.time())
 
 
 def pre_fork(server, worker):

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
 from flagstone import database
-from flagstone.broker import queue_length
+from flagstone.broker import last_heard, queue_length
 from flagstone.cache import REDIS_GONE, make_client
 from flagstone.extensions import cache
 
@@ -35,6 +35,9 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         watch_pool(registry)
         watch_cache(registry)
+    if started := os.environ.get("GUNICORN_STARTED"):
+        mode = {"registry": registry, "multiprocess_mode": "livemax"}
+        Gauge("app_start_time_seconds", "When gunicorn was started", **mode).set(float(started))
     PrometheusMetrics(
         app,
         registry=registry,
@@ -88,6 +91,7 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
     """Decorates the view /metrics: what is the same for all processes is asked for when Prometheus asks."""
     mode = {"registry": registry, "multiprocess_mode": "livemostrecent"}
     length = Gauge("celery_queue_length", "Jobs that wait for a worker; NaN while Redis is lost", **mode)
+    heard = Gauge("celery_heartbeat_timestamp_seconds", "When it was last heard of; NaN: never", ["process"], **mode)
     lost = Gauge("cache_lost", "1 while Redis does not answer", **mode)
     client = make_client(app.config, retries=0)  # so that a scrape waits for one time-out at most
 
@@ -96,6 +100,8 @@ def measuring(app: Flask, registry: CollectorRegistry) -> Callable[..., Any]:
         def measured() -> Any:
             try:
                 length.set(queue_length(client))
+                for process, moment in last_heard(client).items():
+                    heard.labels(process).set(moment)
                 lost.set(0)
             except REDIS_GONE:
                 length.set(nan)

@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 BASE=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' Dockerfile)
 SUITE=${BASE#*:}
-IMAGES=$(sed -n 's/^FROM base AS \(.*\)/\1/p' Dockerfile | grep -vx lists | paste -sd'|')
+IMAGES=$(sed -n 's/^FROM base AS \(.*\)/\1/p' Dockerfile | grep -vx lists | sed 's|-|/|' | paste -sd'|')
 RECIPE=$(cat Dockerfile ./*.sh | sha256sum | cut -c1-12)
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -43,6 +43,7 @@ build_base() {
 
 build() { # image:tag
   local target=${1%%:*} version=${1#*:} log
+  target=${target/\//-} version=${version#v}
   log=$LOGS/$target
   # The date makes the package lists a day old at most: a mirror keeps no older packages.
   docker build --progress=plain --target "$target" --tag "$1" --build-arg VERSION="${version%%-*}" \
@@ -53,8 +54,8 @@ build() { # image:tag
 
 [ "${1:-}" != --recipe ] || { echo "$RECIPE"; exit; }
 [ $# -gt 0 ] || fail "which images? Usage: offline/build.sh IMAGE:TAG..."
-for image; do # each stage of the Dockerfile is one, named like its official repository
-  [[ $image =~ ^($IMAGES):[0-9.]+(-slim-[a-z]+)?$ ]] ||
+for image; do # each stage of the Dockerfile is one, named like its official repository, with a dash for the slash
+  [[ $image =~ ^($IMAGES):([0-9.]+(-slim-[a-z]+)?|v[0-9.]+(-alpine)?)$ ]] ||
     fail "no stand-in for $image. There are Debian ones for a tag of: ${IMAGES//|/, }"
 done
 LOGS=$(mktemp -d)

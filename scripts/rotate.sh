@@ -43,6 +43,9 @@ renew() { # whose, file in secrets/
   said=$("tell_$1" 2>&1) || fail "$said"
   say renewed "secrets/$2"
 }
+read_again() { # an exporter of the profile `monitoring`: it reads its password when it starts
+  [[ ,$(setting COMPOSE_PROFILES), != *,monitoring,* ]] || docker compose up --detach --no-deps --force-recreate "$1"
+}
 tell_postgres() { scripts/db-roles.sh; }
 tell_redis() { # the hashes of all that is in its files; connections that are open stay so
   # shellcheck disable=SC2016 # the container's shell
@@ -73,8 +76,13 @@ exec 8>>releases/rotate.lock
 flock --nonblock 8 || fail "another one is at work"
 case ${1:-} in
   postgres) take_turns postgres DATABASE_URL ;;
-  postgres_backup | postgres_monitor) renew postgres "$1_password" ;;
-  redis) take_turns redis REDIS_URL ;;
+  postgres_backup) renew postgres postgres_backup_password ;;
+  postgres_monitor)
+    renew postgres postgres_monitor_password
+    read_again postgres-exporter ;;
+  redis)
+    take_turns redis REDIS_URL
+    read_again redis-exporter ;;
   secret_key) secret_key ;;
   *) # the application's own
     own=$(sed -n 's/^\([a-z_]*\)-rotate:.*/\1/p' app/tasks.mk 2>/dev/null) || true

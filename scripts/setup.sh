@@ -166,11 +166,11 @@ make_secrets() {
 # A checkout under umask 077 cannot be read by the users of the containers that mount it. And where the engine confines
 # them by SELinux, they read only what has this type; Compose cannot give it to secrets.
 open_source() {
-  chmod -R a+rX app db flagstone 2>/dev/null ||
-    fail "app/, db/ or flagstone/ holds files of another user. Run: sudo chown -R $(id -un) app db flagstone"
+  chmod -R a+rX app db flagstone monitoring 2>/dev/null ||
+    fail "app/, db/, flagstone/ or monitoring/ holds files of another user. Run: sudo chown -R $(id -un) app db flagstone monitoring"
   if [[ $(docker info --format '{{.SecurityOptions}}') = *selinux* ]]; then
-    chcon -R -t container_file_t app db flagstone secrets ||
-      fail "SELinux keeps containers from the files here. Run: sudo chcon -R -t container_file_t app db flagstone secrets"
+    chcon -R -t container_file_t app db flagstone monitoring secrets ||
+      fail "SELinux keeps containers from the files here. Run: sudo chcon -R -t container_file_t app db flagstone monitoring secrets"
   fi
 }
 

@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(items):
     """What shares a stack runs in one process, the largest groups first; any other test in whichever is free."""
     for item in items:
         parameters = item.name.partition("[")[2].removesuffix("]").split("-")
-        stacks = {"dev", "prod", "tls", "attacked", "server", "kept", "faulty"} & {*item.fixturenames, *parameters}
+        shared = {"dev", "prod", "tls", "attacked", "monitored", "server", "kept", "faulty"}
+        stacks = shared & {*item.fixturenames, *parameters}
         if stacks:
             of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
             item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))

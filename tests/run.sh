@@ -25,7 +25,7 @@ git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' 
   [ ! -e "$file" ] || printf '%s\0' "$file"
 done | tar -c --null -T - | tar -x -C "$copy"
 cd "$copy"
-scripts/setup.sh development
+COMPOSE_PROFILES=monitoring scripts/setup.sh development
 
 # The tests drive Docker as the person who started them does: by its socket, with that person's uid.
 # A rootless engine's is under /run/user; Docker Desktop maps the usual path wherever its own lies.

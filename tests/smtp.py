@@ -65,6 +65,7 @@ def mail_server(pair=None, host="127.0.0.1", port=None, login=False, password="h
     options = {"tls_context": context, "require_starttls": bool(pair), "hostname": host, "port": port}
     if login:
         options |= {"authenticator": mailbox.authenticate, "auth_required": True, "auth_require_tls": bool(pair)}
+        options["auth_exclude_mechanism"] = ["LOGIN"]  # aiosmtpd's asks in words of its own
     controller = Controller(mailbox, **options)
     controller.start()
     mailbox.port = port

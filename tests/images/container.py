@@ -16,7 +16,7 @@ HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 def reference(name):
     """The reference of the image `name` (its last path component), from where the stack writes it."""
-    images = run("scripts/base-images.sh").stdout.split()
+    images = run("scripts/base-images.sh", COMPOSE_PROFILES="monitoring").stdout.split()
     (found,) = [image for image in images if image.split(":")[0].split("/")[-1] == name]
     return found
 

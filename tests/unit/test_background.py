@@ -10,7 +10,7 @@ from celery.exceptions import Reject, Retry
 from kombu.exceptions import EncodeError, OperationalError
 from redis.exceptions import OutOfMemoryError
 
-from flagstone import beat
+from flagstone import beat, broker
 from flagstone.background import Task
 from flagstone.broker import LAST, LISTS, MESSAGES_MAX, ReleasingQoS
 from flagstone.config import with_password
@@ -47,6 +47,17 @@ def test_a_retry_that_can_never_be_queued_is_an_error(real, monkeypatch):
     """Given back it would come again at once, for ever."""
     with pytest.raises(EncodeError):
         real.retry(args=(object(),))
+
+
+def test_a_heart_beats_on_while_redis_takes_nothing(monkeypatch, tmp_path):
+    """Its file is what Docker looks at, and a full Redis is no reason for a restart."""
+    monkeypatch.setattr(broker, "HEARTBEAT", tmp_path / "heartbeat")
+
+    def refuse(*_):
+        raise OutOfMemoryError
+
+    broker.show_alive(SimpleNamespace(hset=refuse), "worker")
+    assert broker.HEARTBEAT.exists()
 
 
 @pytest.mark.parametrize("delay", [{"countdown": 31}, {"eta": datetime.now(UTC) + timedelta(hours=1)}])

@@ -50,7 +50,8 @@ def test_what_is_documented_is_read_by_something():
         re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("flagstone/gunicorn.conf.py").read_text())
     )
     deploy = set(re.findall(r"\bsetting ([A-Z_]+)\b", Path("scripts/deploy.sh").read_text()))
-    assert set(documented()) <= read_by_compose() | application | gunicorn | deploy
+    images = set(re.findall(r"\$\{([A-Z_]+)", Path("scripts/base-images.sh").read_text()))
+    assert set(documented()) <= read_by_compose() | application | gunicorn | deploy | images
 
 
 def test_every_setting_is_documented():

@@ -46,7 +46,17 @@ def stub(path, body):
 @pytest.fixture
 def machine(tmp_path):
     """A checkout, and a folder of stub commands; returns a function that runs setup on them. Pauses take no time."""
-    for name in ("scripts", "compose.prod.yaml", ".env.example", "app", "db", "flagstone", "nginx", "certbot"):
+    for name in (
+        "scripts",
+        "compose.prod.yaml",
+        ".env.example",
+        "app",
+        "db",
+        "flagstone",
+        "monitoring",
+        "nginx",
+        "certbot",
+    ):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, tmp_path / name)
     (tmp_path / "tests").mkdir()
     shutil.copy("tests/Dockerfile", tmp_path / "tests")
@@ -301,7 +311,9 @@ def test_an_engine_that_setup_installs_has_no_userland_proxy_and_one_that_was_th
 
 def test_selinux_lets_containers_read_what_is_mounted_from_the_checkout(machine):
     machine(docker=READY, chcon='echo "$*" >relabelled', environment={"SECURITY": "name=selinux"})
-    assert (machine.checkout / "relabelled").read_text() == "-R -t container_file_t app db flagstone secrets\n"
+    assert (
+        machine.checkout / "relabelled"
+    ).read_text() == "-R -t container_file_t app db flagstone monitoring secrets\n"
 
 
 def test_without_selinux_no_label_is_touched(machine):
