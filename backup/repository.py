@@ -54,10 +54,21 @@ def access():
     return (), variables
 
 
+def call(*arguments):
+    """What to run, and its environment."""
+    flags, variables = access()
+    return ["restic", *flags, *arguments], variables
+
+
+def dump(folder):
+    """The call that writes this folder of a snapshot to its output, as a tar."""
+    return call("dump", "--archive", "tar", folder, "/")
+
+
 def restic(*arguments, **options):
     """What it printed. Raises a BackupError in words of this stack."""
-    flags, variables = access()
-    result = run("restic", *flags, *arguments, env=variables, **options)
+    command, variables = call(*arguments)
+    result = run(*command, env=variables, **options)
     if result.returncode:
         code, said = result.returncode, " ".join(result.stderr.split("\n")[-4:])
         said = re.sub(r'.*"message":"([^"]*)".*', r"\1", said)  # with --json
@@ -70,8 +81,8 @@ def open_or_make():
 
     Raises a BackupError soon where it does not answer; restic by itself tries for 15 minutes, and says nothing.
     """
-    flags, variables = access()
-    found = run("restic", *flags, "cat", "config", env=variables, within=ANSWERS_WITHIN)
+    command, variables = call("cat", "config")
+    found = run(*command, env=variables, within=ANSWERS_WITHIN)
     if found.returncode == 10 and remembered("repository").get("address") != REPOSITORY:
         restic("init", within=ANSWERS_WITHIN)
     elif found.returncode:

@@ -173,11 +173,10 @@ def compare_uploads(folder):
     """How many are the same as those that are here, and the names of those that are not. Uploads never change."""
     import tarfile  # here: the daemon has no use for its memory
 
-    flags, variables = repository.access()
-    dump = ["restic", *flags, "dump", "--archive", "tar", folder, "/"]
+    command, variables = repository.dump(folder)
     same, differ = 0, []
     with (
-        subprocess.Popen(dump, stdout=subprocess.PIPE, env=variables) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=variables) as process,
         tarfile.open(fileobj=process.stdout, mode="r|") as archive,
     ):
         for member in archive:
@@ -209,10 +208,9 @@ if __name__ == "__main__":
             case ["--list"]:
                 print("\n".join(points()) or f"none yet in {REPOSITORY}: make backup")
             case ["--uploads"]:  # as a tar, for a container that runs as their owner
-                flags, variables = repository.access()
-                folder = FOLDER_OF_UPLOADS.read_text()
+                command, variables = repository.dump(FOLDER_OF_UPLOADS.read_text())
                 FOLDER_OF_UPLOADS.unlink()
-                os.execvpe("restic", ["restic", *flags, "dump", "--archive", "tar", folder, "/"], variables)
+                os.execvpe(command[0], command, variables)
             case [] | [""]:
                 restore(None)
             case [text]:

@@ -7,7 +7,6 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-
 address() { # of the template: the git remote of that name
   if [ -n "${template:-}" ]; then
     git remote set-url template "$template" 2>/dev/null || git remote add template "$template"

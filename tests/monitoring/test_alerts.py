@@ -73,7 +73,7 @@ def test_nothing_fires_without_a_cause(monitored):
 
 
 def test_a_site_that_is_down_is_told_and_so_is_that_it_is_back(monitored):
-    with monitored.telling("SiteDown") as await_told, stopped(monitored, "nginx"):
+    with monitored.telling("SiteDown") as await_told, monitored.without("nginx"):
         mail = await_told()
     assert "To: you@example.com" in mail
     assert "does not answer" in mail
@@ -105,18 +105,8 @@ def test_settings_by_which_nobody_would_be_told_are_refused(monitored, settings,
 
 
 @contextmanager
-def stopped(stack, service):
-    container = stack.container(service)
-    docker("stop", "-t", "2", container)
-    try:
-        yield
-    finally:
-        docker("start", container)
-
-
-@contextmanager
 def full_queue(stack):
-    with stopped(stack, "worker"):
+    with stack.without("worker"):
         stack.redis("eval", "\"for i = 1, 600 do redis.call('lpush', 'celery', 'x') end\"", "0")
         try:
             yield
@@ -200,12 +190,12 @@ def out_of_memory(stack):
 
 COMMON = "import sys, time; sys.path.insert(0, '/opt/flagstone'); import common; "
 FAULTS = {
-    "AppDown": lambda stack: stopped(stack, "app"),
-    "WorkerGone": lambda stack: stopped(stack, "worker"),
-    "BeatSilent": lambda stack: stopped(stack, "beat"),
-    "RedisDown": lambda stack: stopped(stack, "redis"),
-    "DatabaseDown": lambda stack: stopped(stack, "db"),
-    "TargetDown": lambda stack: stopped(stack, "node-exporter"),
+    "AppDown": lambda stack: stack.without("app"),
+    "WorkerGone": lambda stack: stack.without("worker"),
+    "BeatSilent": lambda stack: stack.without("beat"),
+    "RedisDown": lambda stack: stack.without("redis"),
+    "DatabaseDown": lambda stack: stack.without("db"),
+    "TargetDown": lambda stack: stack.without("node-exporter"),
     "QueueGrows": full_queue,
     "RedisRefusesWrites": full_redis,
     "DatabaseConnectionsHigh": many_connections,
@@ -251,7 +241,7 @@ def test_renewals_that_fail_are_told(monitored):
 
 @pytest.mark.long
 def test_the_heartbeat_stops_with_prometheus_and_comes_back_with_it(monitored):
-    with stopped(monitored, "prometheus"):
+    with monitored.without("prometheus"):
 
         def silent():
             before = monitored.told.heartbeats

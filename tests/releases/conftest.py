@@ -48,18 +48,26 @@ class Server:
     def deploy(self, **options):
         return self.script("deploy", **options)
 
-    def deploy_until(self, step):
-        """A deploy whose script is killed as soon as it has said that this step is done."""
-        command = [self.folder / "scripts/deploy.sh", "deploy"]
-        script = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment})
+    def kill_after(self, word, *command, locks):
+        """A script of the checkout, killed as soon as it has said a line that begins with this word.
+
+        `locks` are files in releases/, with the seconds within which each is free: what it had started goes on, and
+        holds them until it ends.
+        """
+        call = [self.folder / "scripts" / command[0], *command[1:]]
+        script = subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment})
         for line in script.stdout:
-            if line.startswith(step):
+            if line.startswith(word):
                 script.kill()
                 break
         assert script.wait(timeout=60) == -9
-        # What it had started goes on, and holds the lock until it ends.
-        free = ("flock", "--nonblock", str(self.folder / "releases/lock"), "true")
-        until(lambda: run(*free, check=False).returncode == 0, within=90, what="the lock is free")
+        for lock, within in locks.items():
+            free = ("flock", "--nonblock", str(self.folder / "releases" / lock), "true")
+            until(lambda free=free: run(*free, check=False).returncode == 0, within=within, what=f"{lock} is free")
+
+    def deploy_until(self, step):
+        """A deploy whose script is killed as soon as it has said that this step is done."""
+        self.kill_after(step, "deploy.sh", "deploy", locks={"lock": 90})
 
     def serving(self):
         return self.stack.site.get("/health").json["release"]

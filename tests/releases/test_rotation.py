@@ -1,15 +1,12 @@
 """Each secret gets another value under load, and no request fails; killed half-way, it is brought to its end."""
 
-import os
 import re
-import subprocess
 
 import pytest
 
 from tests.releases.load import under_load
 from tests.shell import docker, run
 from tests.stack.test_roles import ask
-from tests.wait import until
 
 SECRETS = ("postgres", "redis", "secret_key")
 SERIALIZER = "from flagstone.wsgi import app; s = app.session_interface.get_signing_serializer(app); print(s.{})"
@@ -107,17 +104,8 @@ STEPS += [("redis", word) for _, word in STEPS]
 )
 def test_one_that_was_killed_is_ended_by_the_next(server, secret, word):
     former = values(server)[in_use(server, secret)], in_use(server, secret)
-    script = [server.folder / "scripts/rotate.sh", secret]
     with under_load(server.stack) as load:
-        rotation = subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env={**os.environ, **server.environment})
-        for line in rotation.stdout:
-            if line.startswith(word):
-                rotation.kill()
-                break
-        assert rotation.wait(timeout=60) == -9
-        for lock in ("rotate.lock", "lock"):
-            free = ("flock", "--nonblock", str(server.folder / "releases" / lock), "true")
-            until(lambda free=free: run(*free, check=False).returncode == 0, within=120, what=f"{lock} is free")
+        server.kill_after(word, "rotate.sh", secret, locks={"rotate.lock": 120, "lock": 120})
         if word != "turn":
             rotate(server, secret)
     assert load.failed == [], f"{len(load.failed)} of {load.total}"
