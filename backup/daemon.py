@@ -178,7 +178,7 @@ def main():
         shutil.rmtree(leftover, ignore_errors=True)
     if REPOSITORY == "/repository":
         log("BACKUP_REPOSITORY is not set: the backups are on this machine's own disk, and end with it", "warning")
-    if jobs and remembered("repository"):
+    if jobs:
         try:
             repository.forget_own_locks()
         except BackupError as problem:

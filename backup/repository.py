@@ -14,7 +14,7 @@ from common import REPOSITORY, SECRETS, STAGE, BackupError, remember, remembered
 HOST = "flagstone"  # of all snapshots, whichever container made them
 ANSWERS_WITHIN = 30  # seconds
 CREDENTIALS = SECRETS / "backup_credentials"
-END_OF_KEY = "-----END OPENSSH PRIVATE KEY-----\n"
+KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----\n.*?\n-----END [A-Z ]*PRIVATE KEY-----\n)(.*)", re.DOTALL)
 MEANING = {
     10: f"there is no repository at {REPOSITORY}. Check BACKUP_REPOSITORY; if it is a disk, is that mounted?",
     11: f"the repository at {REPOSITORY} is in use. If its user is dead, its lock ends within 30 minutes",
@@ -39,14 +39,13 @@ def access():
     packs.mkdir(exist_ok=True)
     text = CREDENTIALS.read_text() if CREDENTIALS.exists() else ""
     variables = {**os.environ, "TMPDIR": str(packs)}
-    if END_OF_KEY in text:
+    if ssh := KEY.search(text):
         key, hosts = Path("/tmp/ssh-key"), Path("/tmp/ssh-known-hosts")
         key.touch(mode=0o600)  # as ssh wants it
-        begin, _, rest = text.partition(END_OF_KEY)
-        key.write_text(begin + END_OF_KEY)
-        hosts.write_text(rest)
-        ssh = f"-i {key} -o UserKnownHostsFile={hosts} -o BatchMode=yes -o ConnectTimeout=20"
-        return ("-o", f"sftp.args={ssh}"), variables
+        key.write_text(ssh[1])
+        hosts.write_text(ssh[2])
+        flags = f"-i {key} -o UserKnownHostsFile={hosts} -o BatchMode=yes -o ConnectTimeout=20"
+        return ("-o", f"sftp.args={flags}"), variables
     for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
         if not name.startswith("#") and equals:
@@ -93,7 +92,7 @@ def open_or_make():
 def forget_own_locks():
     """Those of killed processes, of this container or the one before it. Others' end by themselves in 30 minutes."""
     own = {socket.gethostname(), remembered("host").get("name")}
-    names = restic("list", "locks", "--no-lock").split()
+    names = restic("list", "locks", "--no-lock").split() if remembered("repository") else []
     hosts = {json.loads(restic("cat", "lock", name, "--no-lock"))["hostname"] for name in names}
     if names:
         restic("unlock", *(["--remove-all"] if hosts <= own else []))

@@ -5,12 +5,14 @@ import re
 import shutil
 import time
 from datetime import UTC, datetime
+from zlib import crc32
 from pathlib import Path
 
 import repository
 from common import (
     BASE,
     QUEUE,
+    REPOSITORY,
     SECRETS,
     SEND,
     UPLOADS,
@@ -51,9 +53,12 @@ def position(lsn):
 
 
 def identity():
-    """Of the database in these volumes. Two restores of one backup have the same timeline, and other volumes."""
+    """Of the database in these volumes, and of its repository: another one has none of it yet.
+
+    Two restores of one backup have the same timeline, and other volumes.
+    """
     system, timeline, *_ = ask("IDENTIFY_SYSTEM")
-    return f"{system}-{timeline}{os.environ.get('RESTORED', '')}"
+    return f"{system}-{timeline}{os.environ.get('RESTORED', '')}-{crc32(REPOSITORY.encode()):08x}"
 
 
 def settle_lineage():

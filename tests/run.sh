@@ -14,7 +14,7 @@ clean_up() {
   docker ps -aq --filter "name=$TEST_ID" | xargs -r docker rm -fv
   docker network ls -q --filter "name=$TEST_ID" | xargs -r docker network rm
   docker volume ls -q --filter "name=$TEST_ID" | xargs -r docker volume rm
-  docker images --format '{{.Repository}}:{{.Tag}}' | { grep "^$TEST_ID" || true; } | xargs -r docker rmi -f
+  docker images --format '{{.Repository}}:{{.Tag}}' | { grep "$TEST_ID" || true; } | xargs -r docker rmi -f
   if [ -d "$copy/artifacts" ]; then rm -rf "$checkout/artifacts" && mv "$copy/artifacts" "$checkout"; fi
   rm -rf "$copy"
 } >/dev/null 2>&1

@@ -1,5 +1,6 @@
 """What goes wrong says what to do, harms no backup that is good, and is over by itself when its cause is."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -8,7 +9,9 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import token_hex
+from threading import Thread
 
+import asyncssh
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
@@ -18,7 +21,7 @@ from tests.shell import docker
 from tests.stack.conftest import kill
 from tests.wait import until
 
-PORT = 9500
+PORT, SSH_PORT = 9500, 9522
 STORAGE = "storage"  # this container; moto would take a part of a longer name for the bucket
 BUCKET = f"s3:http://{STORAGE}:{PORT}/kept/here"
 PARTS = ("db", "redis", "backup")
@@ -252,6 +255,46 @@ def test_another_machine_has_it_all_from_repository_and_password(faulty):
     finally:
         other.stack.down("--volumes")
         docker("start", faulty.stack.container("backup"))
+
+
+@contextmanager
+def sftp(folder, login):
+    """A server of this folder, where who has the key `login` comes in. Yields its line for known_hosts."""
+    loop, host = asyncio.new_event_loop(), asyncssh.generate_private_key("ssh-ed25519")
+
+    async def listen():
+        await asyncssh.listen(
+            port=SSH_PORT,
+            server_host_keys=[host],
+            authorized_client_keys=asyncssh.import_authorized_keys(login.export_public_key().decode()),
+            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(folder)),
+        )
+
+    Thread(target=loop.run_forever, daemon=True).start()
+    asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
+    try:
+        yield f"[{STORAGE}]:{SSH_PORT} {host.export_public_key().decode()}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+
+
+def test_another_repository_begins_with_a_base_backup_and_speaks_sftp(faulty, tmp_path):
+    """And not with a host that shows another key."""
+    login = asyncssh.generate_private_key("ssh-ed25519")
+    file, key = faulty.folder / "ssh-key", login.export_private_key().decode()
+    settings = {"BACKUP_REPOSITORY": f"sftp://who@{STORAGE}:{SSH_PORT}/kept", "BACKUP_CREDENTIALS_FILE": "./ssh-key"}
+    with recovers(faulty), sftp(tmp_path, login) as known:
+        file.write_text(key + known.replace("ed25519 ", "ed25519 AAAA"))
+        began = time.time()
+        again(faulty, **settings)
+        failed = faulty.await_state("base", lambda memory: memory["tried"] > began and memory["problem"], within=60)
+        assert "Host key verification failed" in failed["problem"]
+        file.write_text(key + known)
+        faulty.await_state("base", lambda memory: memory["time"] > began and not memory["problem"], within=60)
+        faulty.script("backup", **settings)
+        assert faulty.script("backups", **settings).stdout.count("UTC") == 2
+        faulty.script("drill", **settings)
+        again(faulty)
 
 
 def test_the_disk_gets_full(faulty):
