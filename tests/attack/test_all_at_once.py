@@ -1,4 +1,4 @@
-"""All attacks at once, for five minutes: `make test t="-m long"`."""
+"""All attacks at once, for five minutes: `make test-all`."""
 
 import itertools
 import time
@@ -12,6 +12,8 @@ from tests.attack.slow import Crowd, openings
 from tests.attack.test_smuggling import send, variants
 from tests.attack.test_uploads import BODY, HEADERS, assert_whole, named, stored
 from tests.wait import until
+
+pytestmark = pytest.mark.long
 
 SECONDS = 300
 KEPT = 500  # files: the disk is to hold out
@@ -70,7 +72,6 @@ def attack(stack, kind, crowd):
     return attackers
 
 
-@pytest.mark.long
 def test_five_minutes_of_all_attacks_at_once_lose_nothing(attacked):
     attackers = attack(attacked, Attackers, CROWD)
     assert 201 in attackers.statuses["write"] & attackers.statuses["upload"]

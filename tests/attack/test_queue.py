@@ -1,6 +1,10 @@
 """Work is ordered faster than it is done, and Redis has no room for it."""
 
+import pytest
+
 from tests.stack.test_background import await_done, order
+
+pytestmark = pytest.mark.long
 
 FILL = "-r 1400 rpush filler $(head -c 100000 /dev/zero | tr '\\0' x)"  # 140 MB, of which 128 fit
 

@@ -9,6 +9,8 @@ from tests.stack.conftest import DOMAIN
 from tests.tls.curl import command
 from tests.wait import until
 
+pytestmark = pytest.mark.long
+
 KINDS = [(protocol, kind) for protocol in ("http/1.1", "h2") for kind in ("idle", "headers", "body", "read")]
 LIMIT, EVERYBODY = 256, 4096  # CONNECTION_LIMIT by default, and worker_connections by worker_processes
 
@@ -40,7 +42,6 @@ def from_anywhere(attacked):
     attacked.await_health("ok")
 
 
-@pytest.mark.long
 def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_anywhere):
     with from_anywhere.watched(), from_anywhere.visitor(), Crowd(from_anywhere.site) as crowd:
         crowd.tries(EVERYBODY, "http/1.1", "idle")
@@ -48,7 +49,6 @@ def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_any
         assert from_anywhere.connections() > EVERYBODY * 0.8
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http/1.1", "h2"])
 def test_as_many_connections_as_there_may_be_with_the_largest_headers_fit_into_memory(from_anywhere, protocol):
     with from_anywhere.watched():

@@ -2,8 +2,12 @@
 
 from contextlib import suppress
 
+import pytest
+
 from tests.stack.test_hosts import ask_within
 from tests.wait import until
+
+pytestmark = pytest.mark.long
 
 HIDDEN = b"GET /api/items/987654321 HTTP/1.1\r\nHost: app\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked"

@@ -3,10 +3,14 @@
 import html
 from pathlib import Path
 
+import pytest
+
 from tests.attack.odd import MAIL_PASSWORD, PORT, TEXT
 from tests.smtp import mail_server
 from tests.stack.conftest import HERE, Stack
 from tests.wait import until
+
+pytestmark = pytest.mark.long
 
 
 def test_passwords_open_the_database_and_redis(attacked):

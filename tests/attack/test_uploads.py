@@ -9,6 +9,8 @@ from tests.stack.conftest import kill
 from tests.stack.test_uploads import form
 from tests.wait import until
 
+pytestmark = pytest.mark.long
+
 SIZE = 4 * 1024 * 1024
 FIELDS = {"name": "With a file"}
 CROWD = 300  # more than the memory of any container, together

@@ -2,6 +2,9 @@
 
 import re
 import threading
+import time
+
+import pytest
 
 from tests.shell import docker
 from tests.wait import until
@@ -70,6 +73,7 @@ def test_a_point_in_time_has_what_was_before_and_nothing_after(kept):
         kept.stack.compose("up", "--detach", "--wait", "db")
 
 
+@pytest.mark.long
 def test_after_a_restore_backups_go_on_by_themselves(kept):
     """The restored database has another history: its WAL does not belong to the former base backups.
 
@@ -103,3 +107,13 @@ def test_the_list_has_each_backup_with_its_size_and_age(kept):
     assert len(lines) > 2
     for line in lines:
         assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC +\d+\.\d [MG]B +\d+\.\d h old", line)
+
+
+def test_the_drill_says_what_it_found_and_leaves_nothing(kept):
+    kept.send()
+    began = time.monotonic()
+    said = kept.script("drill").stdout
+    assert time.monotonic() - began < 120
+    assert re.search(rf"^rows +{len(kept.rows())} public\.probe_item$", said, re.MULTILINE), said
+    assert float(kept.metrics()['backup_last_success_timestamp_seconds{job="drill"}']) > time.time() - 120
+    assert not kept.in_backup("sh", "-c", "ls /backup/drill 2>/dev/null; true")

@@ -101,6 +101,7 @@ def test_no_request_is_lost_by_twenty_releases_and_five_ways_back(server):
     assert slow == [200]
 
 
+@pytest.mark.long
 def test_an_older_release_serves_on_a_newer_database(server):
     """After a rollback, by a plain `up -d`, too: its migrations find the database ahead, and go on."""
     release(server, add_migration, 50)
@@ -127,6 +128,7 @@ def registry():
         docker("rmi", image)
 
 
+@pytest.mark.long
 def test_what_was_built_elsewhere_is_pulled_and_nothing_is_built(server, registry):
     """As docs/deploy.md has it for CI."""
     change_code(server, 65)

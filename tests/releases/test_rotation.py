@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.long import long_but
 from tests.releases.load import under_load
 from tests.shell import docker, run
 from tests.stack.test_roles import ask
@@ -52,7 +53,7 @@ def database_takes(server, role, password):
     return ask(server.stack, role, "SELECT 1", password=password).returncode == 0
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", long_but(["postgres"], SECRETS))
 def test_no_request_is_lost_by_a_rotation(server, secret):
     before, session = values(server), flask_of(server, "dumps({'user': 1})")
     with under_load(server.stack) as load:
@@ -69,6 +70,7 @@ def test_no_request_is_lost_by_a_rotation(server, secret):
     assert flask_of(server, f"loads('{session}')") == "{'user': 1}"
 
 
+@pytest.mark.long
 def test_what_was_before_opens_nothing_any_more(server):
     before = values(server)
     for secret in ("postgres", "redis", "postgres_backup", "postgres_monitor"):
@@ -99,9 +101,8 @@ STEPS = [("postgres", "turn"), ("postgres", "switched"), ("postgres", "renewed")
 STEPS += [("redis", word) for _, word in STEPS]
 
 
-@pytest.mark.parametrize(
-    ("secret", "word"), [*STEPS[:2], *(pytest.param(*step, marks=pytest.mark.long) for step in STEPS[2:])]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("secret", "word"), STEPS)
 def test_one_that_was_killed_is_ended_by_the_next(server, secret, word):
     former = values(server)[in_use(server, secret)], in_use(server, secret)
     with under_load(server.stack) as load:

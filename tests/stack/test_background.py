@@ -75,6 +75,7 @@ def test_the_log_of_the_worker_has_the_id_of_the_request(stack):
     assert any("succeeded" in line for line in said)
 
 
+@pytest.mark.long
 def test_a_job_whose_process_is_killed_is_tried_again(prod):
     job = order(prod)
     await_progress(prod, job, 30)
@@ -93,6 +94,7 @@ def test_killing_the_worker_in_mid_job_loses_no_job(prod):
         await_done(prod, job, within=60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_a_job_that_cannot_be_queued_for_its_next_try_is_not_lost(prod, lose, mend):
     """Its connection to the database breaks while Redis is away."""
@@ -108,6 +110,7 @@ def test_a_job_that_cannot_be_queued_for_its_next_try_is_not_lost(prod, lose, me
         await_done(prod, job, within=90)
 
 
+@pytest.mark.long
 def test_a_worker_goes_on_after_a_job_that_ended_while_redis_was_frozen(prod):
     job = order(prod)
     await_progress(prod, job, 30)
@@ -120,6 +123,7 @@ def test_a_worker_goes_on_after_a_job_that_ended_while_redis_was_frozen(prod):
     await_done(prod, order(prod), within=60)
 
 
+@pytest.mark.long
 def test_a_job_that_runs_out_of_memory_fails_and_the_worker_goes_on(dev):
     with edited("app/jobs.py", 'job.state = "running"', "raise MemoryError"):
         dev.compose("restart", "worker")
@@ -130,12 +134,14 @@ def test_a_job_that_runs_out_of_memory_fails_and_the_worker_goes_on(dev):
     await_done(dev, order(dev))
 
 
+@pytest.mark.long
 def test_a_job_that_takes_too_long_is_stopped_and_says_so(prod):
     with settings(prod, TASK_TIME_LIMIT=2, STEP_SECONDS=1):
         job = order(prod)
         await_done(prod, job, within=20, state="failed")
 
 
+@pytest.mark.long
 def test_a_stop_of_the_worker_finishes_the_job_in_hand(prod):
     job = order(prod)
     await_progress(prod, job, 30)
@@ -179,6 +185,7 @@ def test_nothing_that_was_cached_before_a_restart_of_redis_is_served_after_it(pr
     prod.await_health("ok")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lose", "mend"), [("stop", "start"), ("pause", "unpause")])
 def test_an_order_is_refused_in_time_while_the_queue_is_away_and_leaves_nothing(prod, lose, mend):
     before = prod.sql("SELECT count(*) FROM probe_job")
@@ -206,6 +213,7 @@ def await_state(stack, state, within):
     until(seen, within=within)
 
 
+@pytest.mark.long
 def test_a_worker_or_beat_that_hangs_is_unhealthy(prod):
     signal_all(prod, "STOP", "worker", "beat", only=lambda pid, first: pid == first)
     try:
@@ -215,6 +223,7 @@ def test_a_worker_or_beat_that_hangs_is_unhealthy(prod):
     await_state(prod, "healthy", within=30)
 
 
+@pytest.mark.long
 def test_without_redis_both_are_unhealthy_and_with_it_healthy_again(prod):
     started = [prod.inspect(service)["State"]["StartedAt"] for service in ("worker", "beat")]
     with prod.without("redis"):
@@ -236,6 +245,7 @@ def test_what_the_clock_says_is_done(dev):
         dev.compose("restart", "beat")
 
 
+@pytest.mark.long
 def test_a_job_that_kills_each_process_that_it_gets_is_given_up(dev):
     job = order(dev)
 
@@ -255,6 +265,7 @@ def test_a_wrong_setting_is_told_and_no_traceback(prod, service):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_what_is_queued_is_never_evicted(prod):
     """Only the cache has an expiry."""
     with prod.without("worker"):
@@ -263,6 +274,7 @@ def test_what_is_queued_is_never_evicted(prod):
     await_done(prod, job)
 
 
+@pytest.mark.long
 def test_a_mail_does_not_wait_behind_jobs_that_are_not_urgent(prod):
     with prod.without("worker"):
         jobs = [order(prod) for _ in range(3)]
@@ -273,6 +285,7 @@ def test_a_mail_does_not_wait_behind_jobs_that_are_not_urgent(prod):
         await_done(prod, job)
 
 
+@pytest.mark.long
 def test_a_second_worker_shares_the_work(prod):
     prod.compose("up", "--detach", "--wait", "--no-deps", "--scale", "worker=2", "worker")
     try:

@@ -3,6 +3,8 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.shell import run
 from tests.stack.browser import browser
 from tests.stack.conftest import DOMAIN, nginx_with
@@ -114,6 +116,7 @@ def test_nginx_refuses_a_large_report_by_itself(prod):
     assert "The request is larger than this site takes" in answer.text
 
 
+@pytest.mark.long
 def test_reports_have_limits_of_their_own_and_use_up_nobodys_pages(prod):
     with nginx_with(prod, RATE_LIMIT="1r/m"):
         statuses = [report(prod.site).status for _ in range(2 * BURST)]
@@ -123,6 +126,7 @@ def test_reports_have_limits_of_their_own_and_use_up_nobodys_pages(prod):
         assert [prod.site.get("/static/style.css").status for _ in range(BURST - 10)] == [200] * (BURST - 10)
 
 
+@pytest.mark.long
 def test_a_crowd_of_reporters_is_limited_as_one(prod):
     with nginx_with(prod, TRUSTED_PROXIES="0.0.0.0/0"), ThreadPoolExecutor(8) as crowd:
         addresses = [f"192.0.2.{number}" for number in range(1, 255)] * 2

@@ -7,6 +7,8 @@ from tests.stack.conftest import development
 from tests.stack.test_roles import ask
 from tests.wait import until
 
+pytestmark = pytest.mark.long
+
 # Whatever an application may have made, or somebody with the superuser that it was.
 OWNED = """
 CREATE TABLE rows (id serial PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, word text);

@@ -61,6 +61,7 @@ def test_mail_leaves_by_the_worker_over_verified_tls_with_a_password_from_a_file
         assert "you@example.com" not in said()
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod, worker, pair):
     with worker() as said:
         send(prod)
@@ -73,6 +74,7 @@ def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod,
         assert len(mailbox.messages) == 1
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_gets_each_mail_once_and_holds_up_no_job(prod, worker, pair):
     """For longer than the time after which Redis delivers a message once more: three times TASK_TIME_LIMIT."""
     addresses = sorted(f"{number}@example.com" for number in range(40))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.long import long_but
 from tests.shell import docker
 from tests.stack.conftest import edited, kill
 from tests.stack.test_uploads import upload
@@ -28,7 +29,7 @@ def test_a_recreated_app_is_found_at_its_new_address(stack):
 SERVICES = ["app", "worker", "beat", "nginx", "redis", "db", "certbot"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", long_but(["app", "db"], SERVICES))
 def test_a_crashed_container_comes_back_by_itself(prod, service):
     """Its first process dies as by the kernel's out-of-memory killer."""
     kept = prod.site.post_json("/api/items", {"name": f"before {service} crashed"}).json["id"]
@@ -40,7 +41,7 @@ def test_a_crashed_container_comes_back_by_itself(prod, service):
     assert prod.site.get(f"/api/items/{kept}").status == 200
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", long_but(["nginx"], SERVICES))
 def test_after_docker_kill_one_up_brings_it_back(prod, service):
     """Docker takes `docker kill` for a stop by hand, and restarts nothing until it is told to."""
     docker("kill", prod.container(service))
@@ -48,7 +49,7 @@ def test_after_docker_kill_one_up_brings_it_back(prod, service):
     prod.await_health("ok", within=40)
 
 
-@pytest.mark.parametrize("service", ["nginx", "app", "db"])
+@pytest.mark.parametrize("service", long_but(["app"], ["nginx", "app", "db"]))
 def test_after_a_forced_recreation_the_site_is_back(prod, service):
     prod.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", service)
     prod.await_health("ok", within=40)

@@ -16,6 +16,8 @@ from tests.stack.test_former_volumes import OWNED, READER
 from tests.stack.test_roles import ask
 from tests.wait import until
 
+pytestmark = pytest.mark.long
+
 IDENTIFIER = "SELECT system_identifier FROM pg_control_system()"
 IMAGE = f"{TEST_ID}-postgres"
 

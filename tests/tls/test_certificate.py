@@ -45,7 +45,10 @@ def test_its_key_is_ecdsa_on_p256(tls, first):
     assert "NIST CURVE: P-256" in describe(tls, "-text")
 
 
-@pytest.mark.parametrize("how", [("restart", "certbot", "nginx"), ("up", "--detach", "--wait", "--force-recreate")])
+HOW = [("restart", "certbot", "nginx"), ("up", "--detach", "--wait", "--force-recreate")]
+
+
+@pytest.mark.parametrize("how", [HOW[0], pytest.param(HOW[1], marks=pytest.mark.long)])
 def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first, how):
     before, checks = authority.orders(), tls.checks()
     tls.compose(*how)
@@ -121,6 +124,7 @@ def test_a_renewal_that_the_authority_asks_for_fails_no_request(tls, authority, 
     assert "NIST CURVE: P-256" in describe(tls, "-text")
 
 
+@pytest.mark.long
 def test_another_server_has_a_state_of_its_own_and_the_way_back_orders_nothing(tls, authority, first):
     """From staging to production with one variable and one up."""
     before, orders = tls.issued(), authority.orders()
@@ -132,6 +136,7 @@ def test_another_server_has_a_state_of_its_own_and_the_way_back_orders_nothing(t
     assert authority.orders() == orders + 1
 
 
+@pytest.mark.long
 def test_a_profile_of_short_life_is_renewed_in_time_and_nginx_is_unhealthy_while_less_than_two_days_are_left(
     tls, first
 ):

@@ -80,6 +80,7 @@ def loops(tls, authority, first):
             docker("rm", "--force", "--volumes", loop.name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SAID)
 def test_a_failure_says_what_to_mend_and_when_it_tries_again(tls, authority, loops, name):
     loops[name].says("next try in 1 min")
@@ -88,12 +89,14 @@ def test_a_failure_says_what_to_mend_and_when_it_tries_again(tls, authority, loo
     assert name in line
 
 
+@pytest.mark.long
 def test_what_the_preflight_finds_costs_no_order(authority, loops):
     for name in (NOWHERE, CLOSED, ELSEWHERE):
         loops[name].says("next try")
         assert "account" not in loops[name].exec("ls", "/etc/letsencrypt/https-acme-14000-dir")
 
 
+@pytest.mark.long
 def test_a_site_that_fails_is_alive_and_a_restart_does_not_make_it_faster(loops):
     loop = loops[NOWHERE]
     loop.says("next try")
@@ -103,6 +106,7 @@ def test_a_site_that_fails_is_alive_and_a_restart_does_not_make_it_faster(loops)
     until(lambda: json.loads(docker("inspect", loop.name))[0]["State"]["Health"]["Status"] == "healthy", within=30)
 
 
+@pytest.mark.long
 def test_after_two_tries_the_authority_has_the_last_word(loops):
     """A machine behind NAT may not reach itself by its own public name."""
     loop = loops[CLOSED]
@@ -131,6 +135,7 @@ def test_an_authority_that_is_away_harms_nothing(tls, first):
     assert tls.issued() == before
 
 
+@pytest.mark.long
 def test_a_certbot_killed_in_the_midst_of_an_order_starts_again(tls, authority, first):
     orders = authority.orders()
     settings = {"DOMAIN": "killed.test", "DOMAIN_ALIASES": ""}
@@ -162,6 +167,7 @@ def test_links_left_half_way_are_never_served_and_certbot_mends_them(tls, first)
     until(lambda: tls.issued() == new, within=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["/etc/letsencrypt", "/var/www/acme"])
 def test_a_full_disk_is_told_and_done_with_as_soon_as_there_is_space(tls, first, folder):
     small = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1m,uid=101,mode=0755")
@@ -178,6 +184,7 @@ def test_a_full_disk_is_told_and_done_with_as_soon_as_there_is_space(tls, first,
         docker("rm", "--force", "--volumes", full.name)
 
 
+@pytest.mark.long
 def test_once_the_cause_is_mended_nobody_has_to_do_anything(loops):
     """It waits its minute since the cause was mended, when these tests began."""
     loops[LATE].says("the certificate of late.test is good", within=90)

@@ -70,6 +70,7 @@ def test_the_redirect_from_www_says_so_too_and_plain_http_never(tls, first):
     assert curl(tls, "http", DOMAIN, "/", HSTS) == ""
 
 
+@pytest.mark.long
 def test_a_staging_certificate_locks_nobody_out_and_the_value_of_hsts_is_yours(tls, first):
     """A link to another server's folder, as ACME_SERVER=staging makes it."""
     before, folder = tls.issued(), "/etc/letsencrypt"
@@ -120,6 +121,7 @@ ACCEPTED = {
 }
 
 
+@pytest.mark.long
 def test_a_scanner_finds_nothing_and_gives_the_best_grade(tls, authority, first):
     (FOLDER / "root.pem").write_text(authority.roots())
     report = FOLDER / "testssl.json"

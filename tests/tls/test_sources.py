@@ -36,6 +36,7 @@ def pair(name, *, key_of=None):
     return {"TLS_CERT_FILE": str(certificate), "TLS_KEY_FILE": key_of or str(key)}
 
 
+@pytest.mark.long
 def test_a_wildcard_by_dns_needs_no_port_80(tls, authority, first):
     here = tls.environment["TEST_DNS"]
     credentials = FOLDER.resolve() / "rfc2136.ini"

@@ -1,4 +1,4 @@
-"""The attacks of tests/attack, and a crowd that tries passwords, for five minutes: `make test t="-m long"`."""
+"""The attacks of tests/attack, and a crowd that tries passwords, for five minutes: `make test-all`."""
 
 import pytest
 
