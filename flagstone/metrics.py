@@ -37,7 +37,8 @@ def init_app(app: Flask) -> None:
         watch_cache(registry)
     if started := os.environ.get("GUNICORN_STARTED"):
         mode = {"registry": registry, "multiprocess_mode": "livemax"}
-        Gauge("app_start_time_seconds", "When gunicorn was started", **mode).set(float(started))
+        start = Gauge("app_start_time_seconds", "When gunicorn was started, with this release", ["release"], **mode)
+        start.labels(app.config["RELEASE"]).set(float(started))
     PrometheusMetrics(
         app,
         registry=registry,
