@@ -28,7 +28,7 @@ EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "pas
 
 # Parts of the platform, by their modules, that no other part and no container needs.
 OPTIONAL = ("background", "cors", "csrf", "errors", "https", "mail", "metrics", "openapi", "sentry", "streams")
-OPTIONAL += ("csp", "static_files", "uploads", "validation")
+OPTIONAL += ("csp", "ops", "static_files", "uploads", "validation")
 
 
 class ConfigError(SystemExit):
@@ -54,6 +54,8 @@ class BaseConfig:
     LOG_FORMAT: Literal["json", "text"] = "json"
     LOG_FILE: str | None = None  # beside stdout: a file that rotates
     METRICS: bool = True
+    OPS_USER: str | None = None  # not set: no /ops/
+    OPS_PASSWORD: str | None = None
     SENTRY_DSN: str | None = None  # not set: nothing is sent
     SENTRY_TRACES_SAMPLE_RATE: float = 0  # the part of requests whose timing is sent: 0 to 1
 
@@ -130,6 +132,8 @@ class BaseConfig:
             Path(self.LOG_FILE or os.devnull).open("a").close()
         except OSError as error:
             faults["LOG_FILE"] = f"expected a file that can be written ({error.strerror})"
+        if self.OPS_USER and (":" in self.OPS_USER or len(self.OPS_PASSWORD or "") < 20):
+            faults["OPS_USER"] = "expected a name without a colon, and in OPS_PASSWORD at least 20 characters"
         if not self.UPLOADS_AT_ONCE:
             faults["UPLOADS_AT_ONCE"] = "expected a number of uploads, 1 or more"
         if self.SESSION_COOKIE_SAMESITE == "None" and not self.SESSION_COOKIE_SECURE:

@@ -150,6 +150,7 @@ def monitored():
     settings = {
         "COMPOSE_PROFILES": "monitoring",
         "HTTPS_PUBLIC_PORT": 8443,
+        "OPS_USER": "ops",
         "POSTGRES_MAX_CONNECTIONS": 60,
         "MAIL_SERVER": HERE,
         "MAIL_PORT": MAIL_PORT,

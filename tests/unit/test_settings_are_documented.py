@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.probe.settings import Settings
 
 # By the compose files, by secrets, by the base image, or for a debugger only.
-SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
+SET_BY_US = {"SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "OPS_PASSWORD", "PROXY_HOPS", "SESSION_COOKIE_SECURE"}
 SET_BY_US |= {"UPLOAD_FOLDER", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS", "FLAGSTONE_OFFLINE"}
 # By the code of the application, not by a machine: app/services.yaml.
 SET_BY_US |= {"WITHOUT"}
