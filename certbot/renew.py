@@ -47,8 +47,9 @@ MEMORY = STATE / "state.json"
 NAMES = [os.environ.get("DOMAIN", ""), *os.environ.get("DOMAIN_ALIASES", "").split()]
 
 
-def log(message):
-    print(f"certbot: {message}", flush=True)
+def log(message, level="info"):
+    line = {"time": f"{datetime.now(UTC):%FT%T.%fZ}", "level": level, "logger": "certbot", "message": message}
+    print(json.dumps(line), flush=True)
 
 
 def minutes(seconds):
@@ -99,7 +100,7 @@ def remember(memory):
             new.write_text(text)
             new.replace(file)
         except OSError as error:  # a full disk: this process still knows
-            log(f"{file} cannot be written: {error.strerror}")
+            log(f"{file} cannot be written: {error.strerror}", "error")
 
 
 def authenticator():
@@ -144,7 +145,7 @@ def certify(failures=0, *options):
     if problem and failures < TRIES_WITH_PREFLIGHT:
         return problem
     if problem:
-        log(f"{problem}; asking the authority all the same, it may see more")
+        log(f"{problem}; asking the authority all the same, it may see more", "warning")
     return certbot(*options)
 
 
@@ -188,13 +189,13 @@ def main():
     memory = remembered()
     if failures := memory["failures"]:
         left = min(max(memory["next"] - time.time(), 0), BACKOFF[-1])  # whatever the clock was then
-        log(f"{failures} failed so far, next try in {minutes(left)}; sooner: make cert-now")
+        log(f"{failures} failed so far, next try in {minutes(left)}; sooner: make cert-now", "warning")
         wait(left)
     while True:
         problem = certify(memory["failures"])
         if problem:
             pause = BACKOFF[min(memory["failures"], len(BACKOFF) - 1)]
-            log(f"{missing()}, next try in {minutes(pause)}: {problem}")
+            log(f"{missing()}, next try in {minutes(pause)}: {problem}", "error")
         else:
             serve()
             pause = HALF_A_DAY - random.uniform(0, 3600)  # noqa: S311 - jitter, not a secret
@@ -212,7 +213,7 @@ if __name__ == "__main__":
         case ["--now"]:  # the loop looks within seconds
             NOW.touch()
         case ["--dry-run"]:  # against the staging server, where ACME_SERVER is production
-            sys.exit(nothing_to_do() or certify(0, "--dry-run") or log("the dry run went well"))
+            sys.exit(nothing_to_do() or certify(0, "--dry-run") or print("certbot: the dry run went well"))
         case ["--healthy"]:
             at_most = 2 * CERTBOT_AT_MOST + 60  # a dry run may go first
             alive = HEARTBEAT.exists() and time.time() - HEARTBEAT.stat().st_mtime < at_most

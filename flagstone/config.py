@@ -80,6 +80,7 @@ class BaseConfig:
     DATABASE_POOL_PRE_PING: bool = True  # test a connection before use: no error page after the database restarted
     DATABASE_CONNECT_TIMEOUT: float = 5  # seconds
     DATABASE_TIMEOUT: float = 30  # seconds that one request may spend on a statement; a command may take longer
+    DATABASE_SLOW_STATEMENT: float = 1  # seconds from which on a statement is logged, without its values; 0: none is
 
     REDIS_URL: str | None = None  # not set: a cache in each process
     REDIS_PASSWORD: str | None = None

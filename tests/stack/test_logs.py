@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import zlib
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -152,6 +153,23 @@ def test_a_statement_that_fails_is_not_in_the_log_of_the_database(prod):
         prod.compose(*psql, "DROP TABLE logged")
 
 
+def test_a_slow_statement_is_logged_with_its_request_and_its_time_and_nowhere_with_its_values(prod):
+    """pg_sleep gets 1.0071 from the address, which nginx logs without its query."""
+    answer = prod.site.get("/wait?seconds=1.0071")
+    line = logged(lambda: prod.logs("app"), request_id=answer.headers["X-Request-ID"])
+    assert (line["logger"], line["level"]) == ("flagstone.slow_statements", "warning")
+    assert line["message"].endswith(" ms: SELECT pg_sleep(%(seconds)s)")
+    assert 1 <= line["duration"] < 5
+    assert "1.0071" not in prod.compose("logs", "--no-color")
+    assert prod.sql("SHOW log_min_duration_statement") == "-1", "or the database would log them"
+
+
+def test_certbot_logs_the_same_way(prod):
+    """Whatever it says here, where there is no authority."""
+    line = until(lambda: parsed(prod.logs("certbot")), within=30)[0]
+    assert line["logger"] == "certbot"
+
+
 def recipes(kind):
     """The blocks of this language in docs/operations.md."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", Path("docs/operations.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -159,7 +177,12 @@ def recipes(kind):
 
 def with_recipe(prod, tmp_path, word):
     """The production stack with the compose file of docs/operations.md that has this word."""
-    (text,) = [recipe for recipe in recipes("yaml") if word in recipe]
+    (text,) = [recipe for recipe in recipes("yaml") if "logging: {" in recipe]
+    if word not in text:  # another driver's line, from the table
+        (other,) = re.findall(
+            rf"^\| `(logging: .* {word},.*)` \|", Path("docs/operations.md").read_text(), re.MULTILINE
+        )
+        text = re.sub(r"logging: .*", lambda _: other, text)
     file = tmp_path / "compose.recipe.yaml"
     file.write_text(text)
     return Stack(prod.name, (*prod.files, str(file)), prod.environment), file
@@ -222,3 +245,24 @@ def test_the_recipe_for_syslog_sends_the_lines_there(prod, tmp_path):
     assert parsed("{" + received.partition("{")[2])
     services = json.loads(stack.compose("config", "--format", "json"))["services"]
     assert {service["logging"]["driver"] for service in services.values()} == {"syslog"}
+
+
+@pytest.mark.parametrize(("word", "kind"), [("gelf", socket.SOCK_DGRAM), ("fluentd", socket.SOCK_STREAM)])
+def test_another_driver_of_docker_sends_them_too(prod, tmp_path, word, kind):
+    here = prod.address_of(socket.gethostname(), "edge")
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.bind(("", 0))
+        server.settimeout(15)
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        stack, file = with_recipe(prod, tmp_path, word)
+        file.write_text(re.sub(r"192\.0\.2\.1:\d+", f"{here}:{server.getsockname()[1]}", file.read_text()))
+        assert stack.once("app", "flask", "wait-for-database").returncode == 0
+        if kind == socket.SOCK_DGRAM:  # compressed JSON
+            received = json.loads(zlib.decompress(server.recv(65536), wbits=47))
+            assert "app" in received["_tag"]
+            (line,) = parsed(received["short_message"])
+        else:  # MessagePack
+            received = server.accept()[0].recv(65536)
+            (line,) = parsed(re.search(rb'{"time".*?"}', received)[0].decode())
+        assert line["message"] == "The database is ready."

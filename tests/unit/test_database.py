@@ -189,3 +189,19 @@ def differences(app, belongs):
     options |= {"include_object": lambda thing, name, kind, *_: kind != "table" or belongs(name)}
     with app.app_context(), db.engine.connect() as connection:
         return compare_metadata(MigrationContext.configure(connection, opts=options), db.metadata)
+
+
+@pytest.mark.parametrize(("limit", "lines"), [("0.000001", 1), ("60", 0), ("0", 0)])
+def test_a_slow_statement_is_logged_with_its_placeholders_and_never_a_value(make_app, caplog, limit, lines):
+    app = make_app(DATABASE_SLOW_STATEMENT=limit)
+    with app.app_context():
+        db.create_all()
+        caplog.clear()
+        db.session.execute(db.select(ProbeItem).filter_by(name="Zk29canary\nQx7"))
+    slow = [record for record in caplog.records if record.name == "flagstone.slow_statements"]
+    assert len(slow) == lines
+    for record in slow:
+        assert 0 <= record.duration < 5
+        assert "WHERE probe_item.name = ?" in record.getMessage()
+        assert "\n" not in record.getMessage()
+    assert "Zk29canary" not in caplog.text
