@@ -5,8 +5,8 @@ import re
 import shutil
 import time
 from datetime import UTC, datetime
-from zlib import crc32
 from pathlib import Path
+from zlib import crc32
 
 import repository
 from common import (
