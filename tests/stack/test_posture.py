@@ -152,7 +152,7 @@ def test_the_data_network_leads_nowhere(stack):
 
 
 def test_no_secret_is_in_an_image_an_environment_or_a_command_line(stack):
-    names = ("secret_key", "secret_key_former", "postgres_password", "redis_password")
+    names = ("secret_key", "secret_key_former", "postgres_password", "redis_password", "ops_password")
     secrets = [stack.compose("exec", "-T", "app", "cat", f"/run/secrets/{name}") for name in names]
     seen = []
     for service in stack.services():
