@@ -26,6 +26,7 @@ def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
         csp,
         csrf,
         database,
+        edge,
         errors,
         health,
         https,
@@ -54,6 +55,7 @@ def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
     for part in (
         sentry,
         log_context,
+        edge,
         errors,
         validation,
         https,

@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 # Set by nginx/site/proxy.conf.
 HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_REQUEST_ID")
+HEADERS += ("HTTP_X_EDGE_CACHE",)
 THIS_MACHINE = ("127.0.0.0/8", "::1/128")
 
 

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app.auth.current import current_user, login_required
 from app.notes import model
+from flagstone.edge import public_for
 from flagstone.incoming import takes_files
 from flagstone.validation import read_body, read_page
 
@@ -12,6 +13,7 @@ blueprint = Blueprint("notes_api", __name__, url_prefix="/api/notes")
 
 
 @blueprint.get("")
+@public_for(60)
 def index() -> ResponseReturnValue:
     return model.list_notes(*read_page())
 

@@ -3,8 +3,8 @@
 import click
 from flask.cli import AppGroup
 
-from app.notes.model import Note, list_notes
-from flagstone.extensions import cache, db
+from app.notes.model import Note, forget_lists
+from flagstone.extensions import db
 
 notes = AppGroup("notes", help="Manage notes.")
 
@@ -17,5 +17,5 @@ def seed(count: int) -> None:
         Note(title=f"Note {number} of {count}", body="Made by `make seed`.") for number in range(1, count + 1)
     )
     db.session.commit()
-    cache.delete_memoized(list_notes)
+    forget_lists()
     click.echo(f"{count} notes written.")

@@ -11,6 +11,7 @@ from werkzeug.datastructures import FileStorage
 from app.auth.model import User
 from flagstone import uploads
 from flagstone.database import ID_MAX, CreatedAt, Id
+from flagstone.edge import forget_pages
 from flagstone.errors import InvalidInput
 from flagstone.extensions import cache, db
 from flagstone.validation import read_fields
@@ -57,6 +58,12 @@ def list_notes(page: int, per_page: int) -> dict[str, Any]:
     }
 
 
+def forget_lists() -> None:
+    """Call it when a change is committed."""
+    cache.delete_memoized(list_notes)
+    forget_pages()  # which are made of it
+
+
 def create_note(author: User, data: object, file: FileStorage | None = None) -> Note:
     """From `title` and `body`, and a file where there is one. InvalidInput says what is wrong with them."""
     note = Note(**read_fields(data, LIMITS), author_id=author.id)
@@ -70,7 +77,7 @@ def create_note(author: User, data: object, file: FileStorage | None = None) -> 
     db.session.commit()
     if file:
         uploads.keep(stored["key"])
-    cache.delete_memoized(list_notes)
+    forget_lists()
     return note
 
 
@@ -88,6 +95,6 @@ def delete_note(user: User, note_id: int) -> None:
         uploads.doubt(key)
     db.session.execute(db.delete(Note).where(Note.id == note_id))
     db.session.commit()
-    cache.delete_memoized(list_notes)
+    forget_lists()
     if key:
         uploads.delete(key)

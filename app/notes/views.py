@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from app.auth.current import current_user, login_required
 from app.notes import model
 from flagstone import uploads
+from flagstone.edge import public_for
 from flagstone.errors import InvalidInput
 from flagstone.incoming import takes_files
 from flagstone.validation import read_page
@@ -14,6 +15,7 @@ blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="t
 
 
 @blueprint.get("")
+@public_for(60)
 def index() -> ResponseReturnValue:
     return show_page(*read_page())
 

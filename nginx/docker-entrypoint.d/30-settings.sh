@@ -51,6 +51,7 @@ rate() { # name value
 rate RATE_LIMIT "$RATE_LIMIT"
 rate LOGIN_RATE_LIMIT "$LOGIN_RATE_LIMIT"
 matches '[1-9][0-9]{0,3}' "$CONNECTION_LIMIT" || fail "CONNECTION_LIMIT is a number such as 256, at most 9999"
+matches '0|[1-9][0-9]*[km]' "$EDGE_CACHE_SIZE" || fail "EDGE_CACHE_SIZE is a size such as 64m, or 0 for no such cache"
 networks() { # name value: what it names, with spaces between
   for network in $(echo "$2" | tr , ' '); do
     matches '([0-9]+\.){3}[0-9]+(/[0-9]+)?|[0-9a-f:]*:[0-9a-f:.]*(/[0-9]+)?' "$network" ||
@@ -62,10 +63,11 @@ proxies=$(networks TRUSTED_PROXIES "$TRUSTED_PROXIES")
 allowed=$(networks MAINTENANCE_ALLOW "$MAINTENANCE_ALLOW")
 
 cd /etc/nginx
+if [ "$EDGE_CACHE_SIZE" = 0 ]; then EDGE_CACHE_SIZE=1m; else cat app/public-addresses.conf 2>/dev/null || true; fi >/run/nginx/public-addresses.conf
 for template in http/*.template stream/*.template; do
   name=$(basename "$template" .template)
   # shellcheck disable=SC2016 # envsubst wants the names
-  envsubst '$ENFORCED $REPORTED $UPGRADE $REFERRER_POLICY $COOP $CORP $PERMISSIONS_POLICY $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE' <"$template" >"/run/nginx/$name"
+  envsubst '$ENFORCED $REPORTED $UPGRADE $REFERRER_POLICY $COOP $CORP $PERMISSIONS_POLICY $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE $EDGE_CACHE_SIZE' <"$template" >"/run/nginx/$name"
 done
 for network in $proxies; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
 for network in $proxies; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf

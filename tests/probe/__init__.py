@@ -8,12 +8,12 @@ from flask import Flask
 import flagstone
 from flagstone.config import BaseConfig
 
-from . import items, jobs, views
+from . import items, jobs, public, views
 
 
 def create_app(settings: BaseConfig | None = None) -> Flask:
     app = Flask(__name__)
     flagstone.init_app(app, settings)
-    for part in (views, items, jobs):
+    for part in (views, items, jobs, public):
         app.register_blueprint(part.blueprint)
     return app

@@ -86,6 +86,8 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"TRUSTED_PROXIES": "cloudflare"}, '"cloudflare" is none'),
         ({"CONNECTION_LIMIT": "many"}, "CONNECTION_LIMIT is a number"),
         ({"CONNECTION_LIMIT": "100000"}, "CONNECTION_LIMIT is a number"),
+        ({"EDGE_CACHE_SIZE": "64"}, "EDGE_CACHE_SIZE is a size such as"),
+        ({"EDGE_CACHE_SIZE": "64m inactive=9d"}, "EDGE_CACHE_SIZE is a size such as"),
         ({"HSTS": 'x"; return 200'}, "HSTS is a value such as"),
         ({"CSP": 'default-src "self"'}, "CSP is a Content-Security-Policy"),
         ({"CSP": "default-src $host"}, "CSP is a Content-Security-Policy"),

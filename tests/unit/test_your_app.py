@@ -108,11 +108,13 @@ def test_static_names_in_its_templates_are_files():
     static.check_templates(APP, APP / "static")
 
 
-def test_addresses_of_logins_take_a_post(app):
-    """Or LOGIN_RATE_LIMIT would be about something else."""
-    lines = (APP / "nginx/login-addresses.conf").read_text().splitlines()
+@pytest.mark.parametrize(("file", "method"), [("login-addresses.conf", "POST"), ("public-addresses.conf", "GET")])
+def test_the_addresses_that_nginx_is_told_of_are_there(app, file, method):
+    """Or LOGIN_RATE_LIMIT would be about something else, and pages would be looked for that nobody makes."""
+    path = APP / "nginx" / file
+    lines = path.read_text().splitlines() if path.exists() else []  # it needs no pages that are kept
     addresses = [line.split("#")[0].split() for line in lines if line.split("#")[0].strip()]
     for address, *rest in addresses:
         assert rest == ["1;"]
         if re.match("/", address):  # a regular expression otherwise
-            app.url_map.bind("localhost").match(address, method="POST")
+            app.url_map.bind("localhost").match(address, method=method)
