@@ -3,6 +3,7 @@
 A fork keeps this package as it is and replaces app/. Nothing here imports the application.
 """
 
+from functools import lru_cache
 from logging import StreamHandler
 from typing import TYPE_CHECKING
 
@@ -79,3 +80,6 @@ def init_app(app: Flask, settings: BaseConfig | None = None) -> None:
     ):
         if part.__name__.removeprefix("flagstone.") not in settings.WITHOUT:
             part.init_app(app)
+    # Asked about each hook of each request whether it is asynchronous, which takes longer than most of them. Of those
+    # that are made for one request a few stay in memory.
+    app.ensure_sync = lru_cache(maxsize=256)(app.ensure_sync)

@@ -215,3 +215,11 @@ def test_an_application_that_knows_nothing_of_the_platform_is_put_on_it(tmp_path
     environ |= {"PYTHONPATH": f"{tmp_path}:.", "UPLOAD_FOLDER": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", asked], env=environ, capture_output=True, text=True)
     assert result.stdout == "key: given {'status': 'ok'}\n", result.stderr
+
+
+def test_whether_a_hook_is_asynchronous_is_asked_once_and_not_by_each_request(make_other):
+    other = make_other()
+    other.test_client().get("/health/live")
+    asked = other.ensure_sync.cache_info().misses
+    other.test_client().get("/health/live")
+    assert other.ensure_sync.cache_info().misses == asked > 0
