@@ -28,7 +28,7 @@ EXAMPLE_WORDS = ("change", "default", "development", "example", "insecure", "pas
 
 # Parts of the platform, by their modules, that no other part and no container needs.
 OPTIONAL = ("background", "cors", "csrf", "errors", "https", "mail", "metrics", "openapi", "sentry", "streams")
-OPTIONAL += ("csp", "edge", "ops", "static_files", "uploads", "validation")
+OPTIONAL += ("csp", "edge", "ops", "sessions", "static_files", "uploads", "validation")
 
 
 class ConfigError(SystemExit):
