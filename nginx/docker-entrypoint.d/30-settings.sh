@@ -52,6 +52,7 @@ rate RATE_LIMIT "$RATE_LIMIT"
 rate LOGIN_RATE_LIMIT "$LOGIN_RATE_LIMIT"
 matches '[1-9][0-9]{0,3}' "$CONNECTION_LIMIT" || fail "CONNECTION_LIMIT is a number such as 256, at most 9999"
 matches '0|[1-9][0-9]*[km]' "$EDGE_CACHE_SIZE" || fail "EDGE_CACHE_SIZE is a size such as 64m, or 0 for no such cache"
+matches 'app|[a-z0-9._-]+:[0-9]+' "$UPSTREAM" || fail "UPSTREAM is a name and a port, such as app:8000"
 networks() { # name value: what it names, with spaces between
   for network in $(echo "$2" | tr , ' '); do
     matches '([0-9]+\.){3}[0-9]+(/[0-9]+)?|[0-9a-f:]*:[0-9a-f:.]*(/[0-9]+)?' "$network" ||
@@ -69,6 +70,7 @@ for template in http/*.template stream/*.template; do
   # shellcheck disable=SC2016 # envsubst wants the names
   envsubst '$ENFORCED $REPORTED $UPGRADE $REFERRER_POLICY $COOP $CORP $PERMISSIONS_POLICY $RATE_LIMIT $LOGIN_RATE_LIMIT $CONNECTION_LIMIT $MAX_BODY_SIZE $EDGE_CACHE_SIZE' <"$template" >"/run/nginx/$name"
 done
+echo "default $UPSTREAM;" >/run/nginx/upstream.conf
 for network in $proxies; do echo "set_real_ip_from $network;"; done >/run/nginx/real-ip.conf
 for network in $proxies; do echo "$network 1;"; done >/run/nginx/trusted-proxies.conf
 for network in $allowed; do echo "$network '';"; done >/run/nginx/maintenance-allow.conf
