@@ -51,6 +51,12 @@ on off:
 check-server: ## What this server lacks, with the remedy of each; address=203.0.113.5 is its public one, behind NAT
 	@address=$(address) server/check.sh
 
+##@ Several machines, on a manager of a Swarm
+stack: ## Write stack.yaml, what compose.prod.yaml is there
+	@swarm/stack.sh stack
+stack-deploy: ## Bring the commit that is checked out, or RELEASE=v1.2.0: its images are pulled from IMAGE_REGISTRY
+	@swarm/stack.sh deploy
+
 ##@ Certificate
 cert-status: ## Show it: names, expiry, served and on disk, last error, next check
 	@$(certbot) /opt/flagstone/status.py
@@ -89,5 +95,5 @@ help:
 -include app/tasks.mk starter/tasks.mk
 
 .PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off check-server
-.PHONY: backup backups restore restore-drill
+.PHONY: backup backups restore restore-drill stack stack-deploy
 .PHONY: cert-status cert-dry-run cert-now update setup rotate postgres-upgrade db-roles lock help

@@ -112,7 +112,8 @@ check_docker() {
   expect compose "$compose" "'$compose', and the least is $COMPOSE_AT_LEAST: $docs" \
     at_least "${compose#v}" "$COMPOSE_AT_LEAST"
   expect boot "Docker starts" "Docker does not start: sudo systemctl enable docker" systemctl is-enabled docker
-  expect live-restore "on" "an upgrade of Docker stops the site: $remedy" [ "$(info .LiveRestoreEnabled)" = true ]
+  expect live-restore "on, or no use to a Swarm" "an upgrade of Docker stops the site: $remedy" \
+    has "$(info .LiveRestoreEnabled) $(info .Swarm.LocalNodeState)" 'true| active$'
   expect privileges "no new ones" "containers may gain some: $remedy" has "$(info .SecurityOptions)" no-new-privileges
   log_settings="$(info .LoggingDriver) $(cat "$SYSTEM/etc/docker/daemon.json" 2>&1)"
   expect logs "capped" "of other containers grow without end: $remedy" \

@@ -37,8 +37,8 @@ def test_nginx_keeps_no_connection_to_the_application():
 def test_ruff_reads_each_file_as_the_python_of_its_image_does():
     """So what only a newer one can read is found by `make lint`. A folder without an image has no Python at all."""
     ruff = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["ruff"]
-    # What runs on the host has a target of its own: starter/ruff.toml. The backup's is its Debian's.
-    for folder in {file.parts[0] for file in Path().rglob("*.py")} - {"starter", "backup"}:
+    # What runs on the host has a target of its own, in starter/ and swarm/: ruff.toml. The backup's is its Debian's.
+    for folder in {file.parts[0] for file in Path().rglob("*.py")} - {"starter", "swarm", "backup"}:
         image = Path("flagstone" if folder in ("app", "nginx") else folder, "Dockerfile")  # the static files are its
         images = re.findall(r"^FROM python:([\d.]+)", image.read_text(), re.MULTILINE)
         target = ruff.get("per-file-target-version", {}).get(f"{folder}/**", ruff["target-version"])

@@ -16,6 +16,8 @@ SET_BY_US |= {"UPLOAD_FOLDER", "DEBUG", "TESTING", "PROPAGATE_EXCEPTIONS", "FLAG
 SET_BY_US |= {"WITHOUT"}
 COMPOSE_FILES = ("app/services.yaml", "compose.yaml", "compose.prod.yaml")
 COMPOSE_FILES += ("flagstone/services.yaml", "nginx/services.yaml")  # defaults: the last
+COMPOSE_FILES += ("swarm/compose.yaml",)
+SCRIPTS = ("scripts/deploy.sh", "swarm/stack.sh")
 COMPOSE_OWN = {"COMPOSE_PROJECT_NAME"}
 EXAMPLE = Path(".env.example").read_text()
 EXAMPLES = EXAMPLE + Path("app/.env.example").read_text()
@@ -49,9 +51,9 @@ def test_what_is_documented_is_read_by_something():
     gunicorn = set(
         re.findall(r"\b(GUNICORN_[A-Z_]+|WEB_CONCURRENCY)\b", Path("flagstone/gunicorn.conf.py").read_text())
     )
-    deploy = set(re.findall(r"\bsetting ([A-Z_]+)\b", Path("scripts/deploy.sh").read_text()))
+    scripts = set(re.findall(r"\bsetting ([A-Z_]+)\b", "".join(Path(file).read_text() for file in SCRIPTS)))
     images = set(re.findall(r"\$\{([A-Z_]+)", Path("scripts/base-images.sh").read_text()))
-    assert set(documented()) <= read_by_compose() | application | gunicorn | deploy | images
+    assert set(documented()) <= read_by_compose() | application | gunicorn | scripts | images
 
 
 def test_every_setting_is_documented():
