@@ -43,29 +43,39 @@ until_done() { # job
   done
 }
 
-# Until each service has all its tasks and none is updated: for five seconds, since an update begins after its order.
+# Until each service has all its tasks and none is updated: for five seconds, since an update begins after its order. Where
+# Swarm rolls one back, the others follow: a release is one.
 settle() {
-  local deadline=$((SECONDS + WITHIN)) quiet=0 states service replicas mode state
+  local deadline=$((SECONDS + WITHIN)) quiet=0 bad='' list service replicas mode state
   while [ $quiet -lt 5 ]; do
-    quiet=$((quiet + 1))
-    states=$(join <(docker stack services --format '{{.Name}} {{.Replicas}} {{.Mode}}' "$STACK" | sort) \
-      <(docker stack services --quiet "$STACK" | xargs docker service inspect --format '{{.Spec.Name}} {{with .UpdateStatus}}{{.State}}{{end}}' | sort))
+    list=$(states)
+    [ -n "$list" ] && quiet=$((quiet + 1)) || quiet=0
     while read -r service replicas mode state; do
       case $mode$state in
         *job* | *completed\)*) continue ;;
-        *paused | *rollback_completed) explain "$service" ;;
+        *paused | *rollback_completed) [ -n "$bad" ] || { bad=$service && roll_back_others; } ;;
         *updating | *rollback_started) quiet=0 ;;
       esac
       [ "${replicas%/*}" = "${replicas#*/}" ] || quiet=0
-      [ $quiet != 0 ] || [ $SECONDS -lt $deadline ] || explain "$service"
-    done <<<"$states"
+      [ $quiet != 0 ] || [ $SECONDS -lt $deadline ] || explain "${bad:-$service}"
+    done <<<"$list"
     sleep 1
   done
+  [ -z "$bad" ] || explain "$bad"
 }
-explain() { # service: what its tasks said, and what ended them
-  docker service logs --raw --tail 10 "$1" 2>&1 || true
-  docker service ps --no-trunc --format '{{.CurrentState}}: {{.Error}}' "$1" | grep -E '^(Failed|Rejected|Pending)' | sort -u | head -n 5
-  echo "$1 is not as it should be$(docker service inspect --format '{{with .UpdateStatus}}; {{.Message}}{{end}}' "$1")"
+states() { # of each service: name, replicas, mode, what became of its update in this release
+  join <(docker stack services --format '{{.Name}} {{.Replicas}} {{.Mode}}' "$STACK" | sort) \
+    <(docker stack services --quiet "$STACK" |
+      xargs docker service inspect --format '{{.Spec.Name}} {{with .UpdateStatus}}{{.State}}{{end}}' | sort)
+}
+roll_back_others() {
+  states | awk '$NF == "updating" || $NF == "completed" { print $1 }' | xargs -rn1 docker service rollback --detach --quiet
+}
+explain() { # service: what the one said that failed last, and what ended it
+  local failed
+  failed=$(docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}}: {{.Error}}' "$1" | grep -E '^[^ ]+ (Failed|Rejected|Pending)' | sed '2,$d')
+  [ -z "$failed" ] || docker service logs --raw --tail 15 "${failed%% *}" 2>&1 || true
+  echo "$1 is not as it should be: ${failed#* }$(docker service inspect --format '{{with .UpdateStatus}}; {{.Message}}{{end}}' "$1")"
   exit 1
 }
 

@@ -90,8 +90,9 @@ class Swarm:
         """The image of a release that differs from the first one in a file of app/, in the registry."""
         self.manager.sh(f"""
             id=$(docker create {self.image("r1")})
-            mkdir -p /tmp/app && cp {file} /tmp/app/file && (cd /tmp/app && {script})
-            docker cp --quiet /tmp/app/file $id:/srv/{file}
+            mkdir -p $(dirname /tmp/{file}) && if [ -e {file} ]; then cp {file} /tmp/{file}; fi
+            (cd $(dirname /tmp/{file}) && file=$(basename {file}) && {script})
+            docker cp --quiet /tmp/{file} $id:/srv/{file}
             docker commit $id {self.image(release)} && docker rm $id
             docker push --quiet {self.image(release)}
         """)

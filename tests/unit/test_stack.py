@@ -113,7 +113,9 @@ def test_what_a_container_reads_in_the_checkout_goes_with_the_stack(config, tmp_
 
 def test_a_secret_that_nobody_set_is_none(config):
     assert "mail_password" not in derived(config)["secrets"]
-    assert "mail_password" in derived(json.loads(composed(*FILES, MAIL_PASSWORD_FILE=str(Path("VERSION")))))["secrets"]
+    own = {"TLS_CERT_FILE": "VERSION", "TLS_KEY_FILE": "LICENSE"}
+    served = derived(json.loads(composed(*FILES, **own)))["services"]["nginx"]["secrets"]
+    assert {secret["target"] for secret in served} == {"fullchain.pem", "privkey.pem"}
 
 
 def test_memory_that_is_a_filesystem_keeps_its_bounds(config):
