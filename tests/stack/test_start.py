@@ -84,6 +84,7 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"TRUSTED_PROXIES": "10.0.0.0/64"}, "trusted-proxies.conf"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8, cloudflare"}, "TRUSTED_PROXIES are networks such as"),
         ({"TRUSTED_PROXIES": "cloudflare"}, '"cloudflare" is none'),
+        ({"UPSTREAM": "http://app:8000"}, "UPSTREAM is a name and a port"),
         ({"CONNECTION_LIMIT": "many"}, "CONNECTION_LIMIT is a number"),
         ({"CONNECTION_LIMIT": "100000"}, "CONNECTION_LIMIT is a number"),
         ({"EDGE_CACHE_SIZE": "64"}, "EDGE_CACHE_SIZE is a size such as"),
