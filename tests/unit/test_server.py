@@ -20,6 +20,7 @@ case "$*" in
   "compose version --short") echo "${COMPOSE-2.30.1}" ;;
   *DockerRootDir*) echo / ;;
   *LiveRestoreEnabled*) echo "${LIVE_RESTORE-true}" ;;
+  *LocalNodeState*) echo "${SWARM-inactive}" ;;
   *SecurityOptions*) echo "[name=seccomp ${PRIVILEGES-name=no-new-privileges}]" ;;
   *LoggingDriver*) echo json-file ;;
   "images --filter label=flagstone.offline"*) printf %s "$STAND_INS" ;;
@@ -192,6 +193,10 @@ def test_before_the_stack_has_started_the_site_is_not_asked(server):
 def test_behind_a_proxy_names_lead_to_that(server, setting):
     result = server(env(f"DOMAIN=shop.test\n{setting}\n"), {"getent": "echo 198.51.100.1"})
     assert faults(result) == []
+
+
+def test_a_node_of_a_swarm_has_no_live_restore(server):
+    assert faults(server(LIVE_RESTORE="false", SWARM="active")) == []
 
 
 def test_behind_nat_the_public_address_is_told(server):
