@@ -108,8 +108,8 @@ class Stack:
         if name == "none":  # network_mode, which Swarm has not: nobody is there, and it leads nowhere
             self.networks[name] = {"driver": "overlay", "internal": True}
         else:
-            known = {"driver", "driver_opts", "internal"}
-            self.networks[name] = take(name, self.given["networks"][name], known, {"name", "ipam"})
+            known = {"driver", "driver_opts", "internal", "ipam"}
+            self.networks[name] = take(name, self.given["networks"][name], known, {"name"})
         return name
 
     def port(self, service, port):

@@ -150,6 +150,13 @@ def test_what_passes_between_nodes_is_encrypted(config):
     assert networks["data"]["internal"]
 
 
+def test_the_application_believes_the_network_by_which_nginx_comes(config):
+    new = derived(config)
+    ((subnet,),) = [network.values() for network in new["networks"]["web"]["ipam"]["config"]]
+    assert new["services"]["app"]["environment"]["TRUSTED_PROXIES"] == subnet
+    assert "web" in new["services"]["nginx"]["networks"]
+
+
 @pytest.mark.parametrize(
     ("setting", "url", "gone"),
     [
