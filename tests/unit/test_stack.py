@@ -102,13 +102,13 @@ def test_a_secret_is_named_after_what_is_in_it(config, tmp_path):
 
 def test_what_a_container_reads_in_the_checkout_goes_with_the_stack(config, tmp_path):
     (folder := tmp_path / "secrets").mkdir()
-    (folder / "jwt_keys").touch()
-    binds = [{"type": "bind", "source": str(folder / "jwt_keys"), "target": "/run/secrets/jwt_keys", "read_only": True}]
+    (folder / "api_keys").touch()
+    binds = [{"type": "bind", "source": str(folder / "api_keys"), "target": "/run/secrets/api_keys", "read_only": True}]
     new = derived(changed(config, "app", volumes=binds))
     targets = {mount["target"] for mount in new["services"]["db"]["configs"]}
     assert targets == {f"/docker-entrypoint-initdb.d/{file.name}" for file in Path("db").iterdir()}
-    assert Path(new["secrets"]["jwt_keys"]["file"]).read_text() == "\n", "Swarm takes no empty one"
-    assert {"source": "jwt_keys", "target": "/run/secrets/jwt_keys"} in new["services"]["app"]["secrets"]
+    assert Path(new["secrets"]["api_keys"]["file"]).read_text() == "\n", "Swarm takes no empty one"
+    assert {"source": "api_keys", "target": "/run/secrets/api_keys"} in new["services"]["app"]["secrets"]
 
 
 def test_a_secret_that_nobody_set_is_none(config):
