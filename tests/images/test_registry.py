@@ -96,6 +96,7 @@ def test_what_a_registry_has_is_pulled_and_nothing_is_built(machine):
     assert "stand-in" not in said
 
 
+@pytest.mark.long
 def test_a_server_whose_registry_is_away_is_told_so_and_gets_no_stand_in(machine):
     machine.stop_registry()
     try:

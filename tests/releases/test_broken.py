@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.long import long_but
 from tests.releases.load import under_load
 from tests.releases.test_deploys import add_migration, change_code, release
 from tests.shell import run
@@ -39,7 +38,8 @@ def reset(server, before):
     server.git("reset", "--quiet", "--hard", before)
 
 
-@pytest.mark.parametrize("fault", long_but(["its health stays bad"], BROKEN))
+@pytest.mark.long
+@pytest.mark.parametrize("fault", BROKEN)
 def test_where(server, fault):
     step, file, change = BROKEN[fault]
     before, serving, containers = server.git("rev-parse", "HEAD"), server.serving(), server.containers()

@@ -70,6 +70,7 @@ def test_static_files_need_no_application(stack):
     assert stack.site.get("/").status == 200
 
 
+@pytest.mark.long
 def test_a_new_build_brings_new_static_files(prod):
     """A volume that is filled once would go on serving the files of the first deploy."""
     with edited("app/static/style.css", "{", "/*!deployed*/{"):

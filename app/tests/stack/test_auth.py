@@ -104,6 +104,7 @@ def asset(stack):
 ODD = ["\0", "\ud800", "\udc00\ud800", "İ", "ŉ", "ﬁ", "\u0301", "\u202e", "\U0001f642", "\U0010ffff", "a"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "names"),
     [
