@@ -33,6 +33,10 @@ test: ## Test each promise, on stacks of its own: make test, or make test t="tes
 	@tests/run.sh pytest $(or $(t),$(parallel))
 test-all: ## Also break, kill, fill and crowd whatever can be, as a fork's CI does each night: an hour
 	@tests/run.sh pytest -m '' $(parallel)
+bench: ## Serve one application by this stack and by others' recipes, in turn: make bench, or make bench rounds=5 only=flagstone
+	@tests/run.sh python -m bench.run $(foreach option,rounds seconds only,$(if $($(option)),$(option)=$($(option))))
+	@sed -i.bak -e '/^<!-- bench -->/,/^<!-- end -->/{//!d;}' -e '/^<!-- bench -->/r artifacts/bench.md' docs/performance.md
+	@rm docs/performance.md.bak
 lint: ## Check Dockerfiles, compose files, nginx configuration, shell and Python
 	@tests/run.sh tests/lint.sh
 
@@ -94,6 +98,6 @@ help:
 # Of the application; and `make init`, until it has run.
 -include app/tasks.mk starter/tasks.mk
 
-.PHONY: up down logs ps migration shell psql test lint deploy rollback releases maintenance on off check-server
+.PHONY: up down logs ps migration shell psql test test-all bench lint deploy rollback releases maintenance on off check-server
 .PHONY: backup backups restore restore-drill stack stack-deploy
 .PHONY: cert-status cert-dry-run cert-now update setup rotate postgres-upgrade db-roles lock help

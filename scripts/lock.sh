@@ -9,8 +9,8 @@ new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 # The order matters: what constrains others comes before them. The application's list constrains none of the template's,
 # so that another application changes nothing but its own.
-for list in flagstone/requirements nginx/requirements tests/requirements app/requirements tests/movein/{blog,flaskr,conduit} \
-  certbot/requirements certbot/dns; do
+for list in flagstone/requirements nginx/requirements bench/requirements tests/requirements app/requirements \
+  tests/movein/{blog,flaskr,conduit} certbot/requirements certbot/dns; do
   echo "# Made by \`make lock\` from ${list#*/}.in." >"$new"
   docker run --rm --volume "$PWD:/src:ro" --workdir /src "$python" sh -ec "
     pip install --quiet --root-user-action ignore uv==0.13.8 >&2
