@@ -25,6 +25,6 @@ case $1 in
     ;;
   mod-wsgi)
     cp apache.conf /etc/apache2/apache2.conf
-    exec apache2 -DFOREGROUND
+    WORKERS=$workers exec apache2 -DFOREGROUND
     ;;
 esac

@@ -8,16 +8,15 @@ import json
 import os
 import platform
 import re
-import shutil
 import statistics
 import sys
 from datetime import date
 from pathlib import Path
 
+from tests.conftest import ROOT, copy, set_up
 from tests.shell import docker, run
 from tests.wait import until
 
-ROOT = Path(__file__).parents[1]
 OPTIONS = {"rounds": "3", "seconds": "4", "only": ""} | dict(word.split("=") for word in sys.argv[1:])
 NAME = os.environ["TEST_ID"]
 IMAGE = f"{NAME}-recipes"
@@ -69,7 +68,10 @@ class Recipe:
     def turn(self, on):
         docker(*self.command, "unpause" if on else "pause", *self.services)
         if on:
-            until(lambda: measure(self.host, "/hello", 8, seconds=1)["failed"] == 0, within=60, what=self.name)
+            self.await_answer()
+
+    def await_answer(self):
+        until(lambda: measure(self.host, "/hello", 8, seconds=1)["failed"] == 0, within=90, what=self.name)
 
 
 class Stack(Recipe):
@@ -77,14 +79,11 @@ class Stack(Recipe):
 
     def __init__(self):
         super().__init__(OURS)
-        self.folder = Path("copies/bench").resolve()
-        shutil.copytree(ROOT, self.folder, symlinks=True, ignore=shutil.ignore_patterns("artifacts", "copies"))
+        self.folder = copy("bench")
         move_in = "import init, pathlib; init.move_in(pathlib.Path('bench/app'), None)"
         run(sys.executable, "-c", move_in, cwd=str(self.folder), PYTHONPATH="starter")
-        env = "".join((self.folder / part / ".env.example").read_text() for part in (".", "app"))
-        (self.folder / ".env").write_text(env)
         (self.folder / "app/nginx/public-addresses.conf").write_text("/public 1;\n")
-        run("chmod", "-R", "a+rX", str(self.folder / "app"))  # as `make setup` does
+        set_up(self.folder)
         files = ("--file", str(self.folder / "compose.prod.yaml"), "--file", str(self.folder / "bench/stack.yaml"))
         self.command = ("compose", "--project-name", f"{NAME}-stack", *files)
         self.services, self.host = [], "bench.test"
@@ -147,7 +146,7 @@ def main():
     Path("artifacts").mkdir(exist_ok=True)
     for recipe in recipes:
         recipe.start()
-        until(lambda recipe=recipe: measure(recipe.host, "/hello", 4, seconds=1)["failed"] == 0, within=90)
+        recipe.await_answer()
         memory[recipe.name] = recipe.memory()
         recipe.turn(on=False)
     in_one = ("run", "--rm", "--no-deps", "-T", "gunicorn-sync", "python", "bare.py")

@@ -31,9 +31,14 @@ def copy_with_probe(name):
     folder = copy(name)
     shutil.rmtree(folder / "app")
     shutil.copytree(folder / "tests/probe", folder / "app")
-    run("chmod", "-R", "a+rX", str(folder / "app"))  # as `make setup` does
-    (folder / ".env").write_text("".join((folder / part / ".env.example").read_text() for part in (".", "app")))
+    set_up(folder)
     return folder
+
+
+def set_up(folder):
+    """A copy with another application, as `make setup` leaves it."""
+    run("chmod", "-R", "a+rX", str(folder / "app"))
+    (folder / ".env").write_text("".join((folder / part / ".env.example").read_text() for part in (".", "app")))
 
 
 @cache

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.long import long_but
 from tests.shell import docker
 from tests.stack.conftest import HERE
 from tests.wait import until
@@ -91,7 +92,7 @@ def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_wit
         assert CANARY not in str(items)
 
 
-@pytest.mark.parametrize("state", ["hangs", pytest.param("is down", marks=pytest.mark.long)])
+@pytest.mark.parametrize("state", long_but(["hangs"], ["hangs", "is down"]))
 def test_no_request_waits_for_a_sentry_that_does_not_answer(prod, state):
     """More errors than its queue holds, while it accepts and says nothing, or refuses."""
     with socket.create_server(("", 0)) as server:

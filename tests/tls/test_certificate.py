@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import pytest
 
+from tests.long import long_but
 from tests.stack.conftest import DOMAIN
 from tests.tls.curl import clients, curl
 from tests.tls.pebble import DIRECTORY, FLEETING
@@ -48,7 +49,7 @@ def test_its_key_is_ecdsa_on_p256(tls, first):
 HOW = [("restart", "certbot", "nginx"), ("up", "--detach", "--wait", "--force-recreate")]
 
 
-@pytest.mark.parametrize("how", [HOW[0], pytest.param(HOW[1], marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", long_but(HOW[:1], HOW))
 def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first, how):
     before, checks = authority.orders(), tls.checks()
     tls.compose(*how)
