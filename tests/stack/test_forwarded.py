@@ -99,7 +99,7 @@ def test_each_request_has_an_id_of_nginx_s_making(stack):
     assert len(ids) == 1
     assert ids[0] != "forged"
     assert ids[0] in answer.text
-    assert f'"request_id":"{ids[0]}"' in stack.logs("nginx")
+    until(lambda: f'"request_id":"{ids[0]}"' in stack.logs("nginx"), within=5)
 
 
 def test_a_host_beside_the_one_in_the_request_line_changes_nothing(stack):

@@ -45,7 +45,8 @@ def test_whoever_asks_too_often_is_told_so_in_his_own_format_and_when_to_try_aga
             assert int(answer.headers["Retry-After"]) > 0
             assert answer.headers.get_all("Cache-Control") == ["no-store"]
             assert len(answer.headers.get_all("Content-Security-Policy")) == 1
-        line = next(line for line in prod.logs("nginx").splitlines() if api.headers["X-Request-ID"] in line)
+        request_id = api.headers["X-Request-ID"]
+        (line,) = until(lambda: [it for it in prod.logs("nginx").splitlines() if request_id in it], within=5)
         assert json.loads(line)["upstream"] == "", "the application is not asked"
 
 
