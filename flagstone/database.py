@@ -1,5 +1,6 @@
 """The database: where it is, its pool of connections, and waits for it that come to an end."""
 
+import gc
 import logging
 import os
 import select
@@ -69,6 +70,13 @@ def init_app(app: Flask) -> None:
 def engine() -> Engine:
     """Of the application's Flask-SQLAlchemy, or of ours where it brings none."""
     return current_app.extensions["sqlalchemy"].engine
+
+
+def disconnect() -> None:
+    """Close what the application has opened while it was loaded: two processes cannot talk on one connection."""
+    for found in gc.get_objects():
+        if issubclass(type(found), Engine):  # also one that the application made by itself
+            found.dispose()
 
 
 def add_migrations(app: Flask) -> None:

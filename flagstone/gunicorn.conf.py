@@ -1,22 +1,25 @@
 """gunicorn reads this file once, in its master process. Settings: https://docs.gunicorn.org/en/stable/settings.html"""
 # ruff: noqa: N999 - this is the name that gunicorn knows
 
+import gc
 import os
 import tempfile
 import time
 import traceback
+import warnings
 from contextlib import suppress
 from itertools import count
 from math import ceil
 from pathlib import Path
 from socket import SHUT_RD
 
+from gevent import monkey
 from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
-# And no more of it: Flask would be loaded before gevent patches a worker. `config` alone is a setting of gunicorn's.
+# And no more of it: Flask would be loaded before gevent has patched. `config` alone is a setting of gunicorn's.
 import flagstone.config
 import flagstone.live
 import flagstone.log
@@ -33,6 +36,7 @@ class Server:
     GUNICORN_WORKER_CONNECTIONS: int | None = (
         None  # requests that one process works on at once, idle connections included
     )
+    GUNICORN_PRELOAD: bool = True  # load the application once for all processes; not while GUNICORN_RELOAD is on
     GUNICORN_RELOAD: bool = False
 
 
@@ -67,6 +71,20 @@ util.write_error = refuse
 
 class Worker(GeventWorker):
     """Closes its WebSockets when it stops: their clients come back to its successor, and no stop waits for them."""
+
+    @classmethod
+    def setup(cls):
+        """In the master process, before it loads the application: what that keeps (locks, modules) is gevent's.
+
+        The master itself goes on waiting for signals and children as ever. A process patches the rest of it.
+        """
+        warnings.filterwarnings("ignore", category=monkey.MonkeyPatchWarning)  # of patching in two steps
+        monkey.patch_all(os=False, signal=False)
+        # The files of flagstone/metrics.py: a folder for each start, and in it a name for each process that its
+        # successor takes over. Named after the pid, they would grow in number with each process that is replaced.
+        if "GUNICORN_STARTED" not in os.environ:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-")
+            os.environ["GUNICORN_STARTED"] = str(time.time())
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -130,6 +148,8 @@ if flagstone.live.FOLDER.is_dir():  # shared with nginx
 worker_class = ReloadingWorker if server.GUNICORN_RELOAD else Worker
 workers = server.GUNICORN_PROCESSES or server.WEB_CONCURRENCY or min(usable_cpus(), 4)
 worker_connections = server.GUNICORN_WORKER_CONNECTIONS or 1000
+# A process shares the application's memory with the others until it writes to it, and its successor serves at once.
+preload_app = server.GUNICORN_PRELOAD and not server.GUNICORN_RELOAD
 reload = server.GUNICORN_RELOAD
 reload_engine = "poll"  # inotify does not see edits through the file sharing of Docker Desktop
 
@@ -161,20 +181,21 @@ accesslog = None  # nginx logs each request
 loglevel = app_settings.LOG_LEVEL
 
 
-# The files of flagstone/metrics.py: a folder for each start, and in it a name for each process that its successor takes
-# over. Named after the pid, they would grow in number with each process that is replaced.
-def on_starting(server):
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-")
-    os.environ["GUNICORN_STARTED"] = str(time.time())
+def when_ready(server):
+    if preload_app:
+        from flagstone.database import disconnect
+
+        disconnect()
+        for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*_master.db"):
+            file.unlink()  # it has counted nothing
+        gc.collect()
+        gc.freeze()  # what is there now is not looked at again, and so not copied into each process
 
 
 def pre_fork(server, worker):
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
-
-
-def post_fork(server, worker):
-    os.environ["GUNICORN_SLOT"] = str(worker.slot)
+    os.environ["GUNICORN_SLOT"] = str(worker.slot)  # of the process that now begins
 
 
 def post_worker_init(worker):

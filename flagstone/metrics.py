@@ -6,7 +6,7 @@ share their values through files (PROMETHEUS_MULTIPROC_DIR, gunicorn.conf.py), s
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from math import nan
 from typing import Any
 
@@ -23,9 +23,9 @@ from flagstone.extensions import cache
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-if slot := os.environ.get("GUNICORN_SLOT"):
+if "GUNICORN_STARTED" in os.environ:
     # Files are named after the slot of the process, not its pid: its successor goes on counting in them.
-    values.ValueClass = values.MultiProcessValue(lambda: slot)
+    values.ValueClass = values.MultiProcessValue(lambda: os.environ.get("GUNICORN_SLOT", "master"))
 
 
 def init_app(app: Flask) -> None:
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
     if started := os.environ.get("GUNICORN_STARTED"):
         mode = {"registry": registry, "multiprocess_mode": "livemax"}
         start = Gauge("app_start_time_seconds", "When gunicorn was started, with this release", ["release"], **mode)
-        start.labels(app.config["RELEASE"]).set(float(started))
+        in_each_process(lambda: start.labels(app.config["RELEASE"]).set(float(started)))
     PrometheusMetrics(
         app,
         registry=registry,
@@ -47,6 +47,12 @@ def init_app(app: Flask) -> None:
         metrics_decorator=measuring(app, registry) if app.config["REDIS_URL"] else None,
     )
     app.after_request(skip_odd_methods)  # after the exporter's, which thereby runs after it
+
+
+def in_each_process(tell: Callable[[], None]) -> None:
+    """Now, and in those that gunicorn will start from this one."""
+    tell()
+    os.register_at_fork(after_in_child=tell)
 
 
 def url_rule(request: Request) -> str:
@@ -67,7 +73,7 @@ def watch_pool(registry: CollectorRegistry) -> None:
     mode = {"registry": registry, "multiprocess_mode": "livesum"}
     used = Gauge("database_pool_checked_out", "Database connections in use", **mode)
     limit = Gauge("database_pool_size", "Database connections that may be in use at once", **mode)
-    limit.set(database.pool_limit())
+    in_each_process(partial(limit.set, database.pool_limit()))
     # Asked, not counted: a connection that fails is returned, too, without ever having been handed out.
     event.listen(engine, "checkout", lambda *_: used.set(engine.pool.checkedout()))
     event.listen(engine, "checkin", lambda *_: used.set(engine.pool.checkedout() - 1))  # it is about to be

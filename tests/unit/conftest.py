@@ -1,5 +1,6 @@
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def gunicorn_conf(monkeypatch):
     """Runs gunicorn.conf.py the way gunicorn does, with only these environment variables."""
 
     def run(**environ):
-        for name in ("GUNICORN_PROCESSES", "WEB_CONCURRENCY", "GUNICORN_WORKER_CONNECTIONS", "GUNICORN_RELOAD"):
+        for name in [name for name in os.environ if name.startswith(("GUNICORN_", "WEB_"))]:
             monkeypatch.delenv(name, raising=False)
         for name, value in ({"APP_ENV": "Test"} | environ).items():
             monkeypatch.setenv(name, value)

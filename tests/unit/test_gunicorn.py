@@ -1,8 +1,11 @@
+import gc
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
+from sqlalchemy import create_engine
+from sqlalchemy.pool import QueuePool
 
 from flagstone.config import ConfigError
 
@@ -67,6 +70,24 @@ def test_a_body_that_no_view_wants_costs_little(gunicorn_conf):
         pass
     assert left == 0
     assert max(reads) <= 64 * 1024
+
+
+def test_connections_of_the_time_of_loading_are_in_no_process(gunicorn_conf, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    conf = gunicorn_conf()
+    engine = create_engine(f"sqlite:///{tmp_path}/loaded", poolclass=QueuePool)
+    engine.connect().close()
+    assert engine.pool.checkedin() == 1
+    try:
+        conf.when_ready(None)
+    finally:
+        gc.unfreeze()
+    assert engine.pool.checkedin() == 0
+
+
+def test_an_edit_is_read_by_each_process_itself(gunicorn_conf):
+    assert gunicorn_conf().preload_app
+    assert not gunicorn_conf(GUNICORN_RELOAD="1").preload_app
 
 
 def test_what_was_true_of_a_process_ends_with_it_and_what_it_counted_does_not(gunicorn_conf, tmp_path, monkeypatch):
