@@ -69,6 +69,29 @@ def refuse(client, status, reason, _):
 util.write_error = refuse
 
 
+class OneWrite:
+    """The client's socket: the head of an answer is sent together with what follows it, and wakes nginx once."""
+
+    def __init__(self, sock):
+        self.sock, self.head = sock, b""
+
+    def sendall(self, data):
+        length_known = data.startswith(b"HTTP/") and b"\r\nContent-Length: " in data
+        if length_known and not self.head:  # its body comes at once, or there is none
+            self.head = data
+        else:
+            self.sock.sendall(self.head + data)
+            self.head = b""
+
+    def flush(self):
+        if self.head:
+            self.sendall(b"")
+
+    def __getattr__(self, name):  # whatever else is done with it, such as sendfile()
+        self.flush()
+        return getattr(self.sock, name)
+
+
 class Worker(GeventWorker):
     """Closes its WebSockets when it stops: their clients come back to its successor, and no stop waits for them."""
 
@@ -92,9 +115,12 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name, req, sock, addr):
         if ("UPGRADE", "websocket") not in req.headers:
+            one_write = OneWrite(sock)
             try:
-                return super().handle_request(listener_name, req, sock, addr)
+                return super().handle_request(listener_name, req, one_write, addr)
             finally:
+                with suppress(OSError):
+                    one_write.flush()
                 # A body that no view has read. A socket that is closed while nginx sends is a failure to it: it would
                 # not look for the answer any more.
                 with suppress(Exception):

@@ -1,4 +1,5 @@
 import gc
+from socket import socketpair
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +71,50 @@ def test_a_body_that_no_view_wants_costs_little(gunicorn_conf):
         pass
     assert left == 0
     assert max(reads) <= 64 * 1024
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = socketpair()
+    theirs.settimeout(0)
+    with ours, theirs:
+        yield ours, theirs
+
+
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+
+
+def test_an_answer_and_its_head_are_one_write(gunicorn_conf, ends):
+    ours, theirs = ends
+    sock = gunicorn_conf().OneWrite(ours)
+    sock.sendall(LENGTH)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    sock.sendall(b"bo")
+    assert theirs.recv(1000) == LENGTH + b"bo"
+    sock.sendall(b"dy")
+    assert theirs.recv(1000) == b"dy"
+
+
+def test_the_head_of_a_stream_does_not_wait_for_what_comes_some_time(gunicorn_conf, ends):
+    ours, theirs = ends
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    gunicorn_conf().OneWrite(ours).sendall(head)
+    assert theirs.recv(1000) == head
+
+
+def test_a_head_is_before_all_that_is_done_with_its_socket(gunicorn_conf, ends, tmp_path):
+    ours, theirs = ends
+    (tmp_path / "body").write_bytes(b"body")
+    sock = gunicorn_conf().OneWrite(ours)
+    sock.sendall(LENGTH)
+    with (tmp_path / "body").open("rb") as file:
+        sock.sendfile(file)
+    assert theirs.recv(1000) == LENGTH + b"body"
+    sock.sendall(LENGTH)
+    sock.flush()
+    sock.flush()
+    assert theirs.recv(1000) == LENGTH
 
 
 def test_connections_of_the_time_of_loading_are_in_no_process(gunicorn_conf, tmp_path, monkeypatch):
