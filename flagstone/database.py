@@ -51,6 +51,7 @@ def init_app(app: Flask) -> None:
             "pool_size": app.config["DATABASE_POOL_SIZE"],
             "max_overflow": app.config["DATABASE_MAX_OVERFLOW"],
             "pool_timeout": app.config["DATABASE_POOL_TIMEOUT"],
+            "pool_use_lifo": True,  # what a crowd has opened stays at rest after it
             "pool_recycle": app.config["DATABASE_POOL_RECYCLE"],
             "pool_pre_ping": app.config["DATABASE_POOL_PRE_PING"],
         }

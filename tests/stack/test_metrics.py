@@ -103,7 +103,7 @@ def test_an_exception_is_counted(prod, probe):
 
 
 def test_the_pool_is_shown_for_all_processes_together(prod, probe):
-    assert scrape(probe)["database_pool_size"] == PROCESSES * (10 + 20)
+    assert scrape(probe)["database_pool_size"] == PROCESSES * 30
     with ThreadPoolExecutor(8) as pool:
         waits = [pool.submit(prod.site.get, "/wait?seconds=3") for _ in range(8)]
         until(lambda: scrape(probe)["database_pool_checked_out"] == 8, within=5)
@@ -130,7 +130,7 @@ def test_a_reload_counts_on_and_shows_the_pools_of_the_living(prod, probe):
         old = workers(probe)
         docker("kill", "--signal", "HUP", probe.address)
         until(lambda old=old: not workers(probe) & old and len(workers(probe)) == PROCESSES, within=45)
-        until(lambda: scrape(probe)["database_pool_size"] == PROCESSES * (10 + 20), within=5)
+        until(lambda: scrape(probe)["database_pool_size"] == PROCESSES * 30, within=5)
     assert count(probe) == before
 
 

@@ -84,7 +84,7 @@ def test_a_setting_that_a_fork_adds_can_be_overridden_too():
 def test_an_empty_variable_is_not_set():
     assert (
         load({"APP_ENV": "Test", "DATABASE_POOL_SIZE": "", "GREETING": "", "GREETING_FILE": ""}).DATABASE_POOL_SIZE
-        == 10
+        == 30
     )
 
 
