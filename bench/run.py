@@ -70,29 +70,39 @@ class Recipe:
         if on:
             self.await_answer()
 
-    def await_answer(self):
-        until(lambda: measure(self.host, "/hello", 8, seconds=1)["failed"] == 0, within=90, what=self.name)
+    def await_answer(self, path="/hello"):
+        until(lambda: measure(self.host, path, 8, seconds=1)["failed"] == 0, within=90, what=self.name)
 
 
 class Stack(Recipe):
-    """This stack; the application moved in as anybody's does."""
+    """This stack, with its own application."""
 
     def __init__(self):
         super().__init__(OURS)
         self.folder = copy("bench")
-        move_in = "import init, pathlib; init.move_in(pathlib.Path('bench/app'), None)"
-        run(sys.executable, "-c", move_in, cwd=str(self.folder), PYTHONPATH="starter")
-        (self.folder / "app/nginx/public-addresses.conf").write_text("/public 1;\n")
+        self.move_in()
         set_up(self.folder)
         files = ("--file", str(self.folder / "compose.prod.yaml"), "--file", str(self.folder / "bench/stack.yaml"))
         self.command = ("compose", "--project-name", f"{NAME}-stack", *files)
         self.services, self.host = [], "bench.test"
 
+    def move_in(self):
+        pass
+
     def start(self):
-        limits = {"RATE_LIMIT": "100000r/s", "CONNECTION_LIMIT": "1000", "HTTP_PORT": "0", "HTTPS_PORT": "0"}
+        limits = {"RATE_LIMIT": "100000r/s", "CONNECTION_LIMIT": "9999", "HTTP_PORT": "0", "HTTPS_PORT": "0"}
         os.environ.update(limits, DOMAIN="bench.test", HTTPS_PUBLIC_PORT="8443", ACME_SERVER="https://127.0.0.1:9/")
         docker(*self.command, "up", "--detach", "--build", "--wait", "--quiet-pull", timeout=600)
         docker("network", "connect", f"{NAME}-stack_edge", f"{NAME}-recipes-load-1")
+
+
+class Compared(Stack):
+    """With the application of the bench, which has moved in as anybody's does."""
+
+    def move_in(self):
+        move_in = "import init, pathlib; init.move_in(pathlib.Path('bench/app'), None)"
+        run(sys.executable, "-c", move_in, cwd=str(self.folder), PYTHONPATH="starter")
+        (self.folder / "app/nginx/public-addresses.conf").write_text("/public 1;\n")
 
 
 def table(title, columns, rows):
@@ -141,7 +151,7 @@ def main():
     (static / "page.css").write_bytes((static / "small.css").read_bytes() * 150)
     docker(*RECIPE, "build", "--quiet", "load", timeout=900)
     docker(*RECIPE, "up", "--detach", "--quiet-pull", "load", "db", "redis")
-    recipes = [Stack() if name == OURS else Recipe(name) for name in wanted]
+    recipes = [Compared() if name == OURS else Recipe(name) for name in wanted]
     memory, results = {}, {}
     Path("artifacts").mkdir(exist_ok=True)
     for recipe in recipes:
