@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, Timeou
 from sqlalchemy.orm import mapped_column
 
 from flagstone.extensions import db
+from flagstone.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def init_app(app: Flask) -> None:
     if url.get_backend_name() == "postgresql":
         set_wait_callback(partial(wait, app.config))
         options |= {
+            "poolclass": Pool,
             "pool_size": app.config["DATABASE_POOL_SIZE"],
             "max_overflow": app.config["DATABASE_MAX_OVERFLOW"],
             "pool_timeout": app.config["DATABASE_POOL_TIMEOUT"],
