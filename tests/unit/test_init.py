@@ -153,7 +153,8 @@ def test_without_the_demo_a_small_application_is_left_that_passes_its_tests(clon
 @pytest.mark.parametrize("answer", [{"demo": "keep"}, {"demo": "drop"}, {"from": "tests/movein/flaskr"}], ids=str)
 def test_the_unit_tests_hold_afterwards(clone, answer):
     clone.init(name="shop", domain="shop.example", **answer)
-    shutil.rmtree(clone.path / ".git")  # as in the copy that `make test` makes
+    shutil.rmtree(clone.path / ".git")  # as in the copy that `make test` makes, after its set-up
+    shutil.copytree(CHECKOUT / "secrets", clone.path / "secrets")
     folders = [folder for folder in ("tests/unit", "app/tests") if (clone.path / folder).exists()]
     clone.pytest(*folders, "--ignore", str(clone.path / "app/tests/stack"), cwd=clone.path, timeout=900)
 
