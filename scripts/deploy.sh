@@ -37,9 +37,10 @@ ask() { # container path [curl's options]: as nginx will ask it
 }
 
 healthy() {
-  local until=$((SECONDS + HEALTHY_WITHIN)) path code
+  local until=$((SECONDS + HEALTHY_WITHIN)) path code state='{{.State.Status}} {{.RestartCount}}'
   until said=$(ask "$NEW" /health --fail 2>&1); do
-    [ -n "$(docker ps --quiet --no-trunc --filter "id=$NEW")" ] && [ "$SECONDS" -lt "$until" ] || {
+    # One that has exited is started again by its restart policy, and `docker ps` goes on listing it.
+    [ "$(docker inspect --format "$state" "$NEW")" = "running 0" ] && [ "$SECONDS" -lt "$until" ] || {
       docker logs --tail 15 "$NEW"
       echo "the new container is not healthy: $said"
       return 1

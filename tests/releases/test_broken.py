@@ -1,5 +1,7 @@
 """A release that is broken, and a deploy that is killed, leave the former release as it was."""
 
+import time
+
 import pytest
 
 from tests.releases.load import under_load
@@ -16,6 +18,7 @@ def first(line):
     return lambda text: text.replace("    flagstone.init_app", f"{line}    flagstone.init_app")
 
 
+HEALTHY_WITHIN = 60  # scripts/deploy.sh
 # The step that finds it, and the change.
 BROKEN = {
     "the disk is full while the image is built": (
@@ -46,7 +49,9 @@ def test_where(server, fault):
     server.edit(file, change)
     server.commit(fault)
     with under_load(server.stack) as load:
+        began = time.monotonic()
         failed = server.script("deploy", check=False)
+        took = time.monotonic() - began
     reset(server, before)
     assert failed.returncode != 0
     assert f'"{step}" failed' in failed.stderr
@@ -54,6 +59,7 @@ def test_where(server, fault):
     assert server.serving() == serving
     assert server.containers() == containers
     assert load.failed == []
+    assert took < HEALTHY_WITHIN or fault == "its health stays bad", "only that can mend itself"
 
 
 def test_where_the_migration_fails(server):
