@@ -186,7 +186,7 @@ def test_what_it_has_set_itself_stays_unless_the_environment_says_otherwise(make
     config = make_other(before, {"SECRET_KEY": "from the environment"}).config
     assert (config["MAX_CONTENT_LENGTH"], config["SESSION_COOKIE_SAMESITE"]) == (123, "Strict")
     assert config["SECRET_KEY"] == "from the environment"
-    assert config["DATABASE_POOL_SIZE"] == 10, "and it has the defaults of what it does not know"
+    assert config["DATABASE_POOL_SIZE"] == 30, "and it has the defaults of what it does not know"
 
 
 @pytest.mark.parametrize("part", OPTIONAL)
