@@ -37,7 +37,7 @@ bench: ## Serve one application by this stack and by others' recipes, in turn: m
 	@tests/run.sh python -m bench.run $(foreach option,rounds seconds only,$(if $($(option)),$(option)=$($(option))))
 	@sed -i.bak -e '/^<!-- bench -->/,/^<!-- end -->/{//!d;}' -e '/^<!-- bench -->/r artifacts/bench.md' docs/performance.md
 	@rm docs/performance.md.bak
-load: ## Where this site bends: waits against the rate at which visitors come: make load path=/articles
+load: ## Let visitors come faster and faster, to see where this site bends: make load path=/articles
 	@tests/run.sh python -m bench.saturation $(foreach option,path seconds,$(if $($(option)),$(option)=$($(option))))
 lint: ## Check Dockerfiles, compose files, nginx configuration, shell and Python
 	@tests/run.sh tests/lint.sh
