@@ -51,6 +51,13 @@ def measure(host, path, clients, header="", method="GET", size=0, slow=0, second
     return found | {"rate": (found["requests"] - found["failed"]) / found["seconds"]}
 
 
+def start_load(*beside):
+    """The container that asks, and what the recipes need beside it."""
+    os.environ["BENCH"] = IMAGE
+    docker(*RECIPE, "build", "--quiet", "load", timeout=900)
+    docker(*RECIPE, "up", "--detach", "--quiet-pull", "load", *beside)
+
+
 class Recipe:
     def __init__(self, name):
         self.name, self.host, self.command, self.services = name, name, RECIPE, [name]
@@ -75,34 +82,28 @@ class Recipe:
 
 
 class Stack(Recipe):
-    """This stack, with its own application."""
+    """This stack, with its own application, or another one that moves in as anybody's does."""
 
-    def __init__(self):
+    def __init__(self, application=None):
         super().__init__(OURS)
         self.folder = copy("bench")
-        self.move_in()
+        if application:
+            self.move_in(application)
         set_up(self.folder)
         files = ("--file", str(self.folder / "compose.prod.yaml"), "--file", str(self.folder / "bench/stack.yaml"))
         self.command = ("compose", "--project-name", f"{NAME}-stack", *files)
         self.services, self.host = [], "bench.test"
 
-    def move_in(self):
-        pass
+    def move_in(self, application):
+        move_in = f"import init, pathlib; init.move_in(pathlib.Path({application!r}), None)"
+        run(sys.executable, "-c", move_in, cwd=str(self.folder), PYTHONPATH="starter")
+        (self.folder / "app/nginx/public-addresses.conf").write_text("/public 1;\n")
 
     def start(self):
         limits = {"RATE_LIMIT": "100000r/s", "CONNECTION_LIMIT": "9999", "HTTP_PORT": "0", "HTTPS_PORT": "0"}
         os.environ.update(limits, DOMAIN="bench.test", HTTPS_PUBLIC_PORT="8443", ACME_SERVER="https://127.0.0.1:9/")
         docker(*self.command, "up", "--detach", "--build", "--wait", "--quiet-pull", timeout=600)
         docker("network", "connect", f"{NAME}-stack_edge", f"{NAME}-recipes-load-1")
-
-
-class Compared(Stack):
-    """With the application of the bench, which has moved in as anybody's does."""
-
-    def move_in(self):
-        move_in = "import init, pathlib; init.move_in(pathlib.Path('bench/app'), None)"
-        run(sys.executable, "-c", move_in, cwd=str(self.folder), PYTHONPATH="starter")
-        (self.folder / "app/nginx/public-addresses.conf").write_text("/public 1;\n")
 
 
 def table(title, columns, rows):
@@ -145,13 +146,11 @@ def write(results, memory, bare, rounds):
 
 def main():
     wanted = OPTIONS["only"].split(",") if OPTIONS["only"] else RECIPES
-    os.environ["BENCH"] = IMAGE
     static = ROOT / "bench/app/static"
     (static / "large.bin").write_bytes(os.urandom(1_000_000))
     (static / "page.css").write_bytes((static / "small.css").read_bytes() * 150)
-    docker(*RECIPE, "build", "--quiet", "load", timeout=900)
-    docker(*RECIPE, "up", "--detach", "--quiet-pull", "load", "db", "redis")
-    recipes = [Compared() if name == OURS else Recipe(name) for name in wanted]
+    start_load("db", "redis")
+    recipes = [Stack(application="bench/app") if name == OURS else Recipe(name) for name in wanted]
     memory, results = {}, {}
     Path("artifacts").mkdir(exist_ok=True)
     for recipe in recipes:

@@ -5,9 +5,8 @@ load has another one. Usage: python -m bench.saturation [path=/] [seconds=4]
 """
 
 import json
-import os
 
-from bench.run import IMAGE, OPTIONS, RECIPE, Stack, measure, table
+from bench.run import OPTIONS, RECIPE, Stack, measure, start_load, table
 from tests.shell import docker
 
 PATH, SECONDS = OPTIONS.get("path", "/"), OPTIONS["seconds"]
@@ -21,9 +20,7 @@ def arrivals(host, rate):
 
 
 def main():
-    os.environ["BENCH"] = IMAGE
-    docker(*RECIPE, "build", "--quiet", "load", timeout=900)
-    docker(*RECIPE, "up", "--detach", "--no-deps", "load")
+    start_load()
     site = Stack()
     site.start()
     site.await_answer(PATH)
