@@ -24,7 +24,7 @@ import gevent
 from gevent.queue import LifoQueue
 
 PATIENCE = 10  # seconds that a visitor waits
-CONNECTIONS = 1000  # that visitors have open already: handshakes are another measurement
+CONNECTIONS = 3000  # that visitors have open already: handshakes are another measurement
 url, host, rate, seconds = urlsplit(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 tls = ssl.create_default_context()
 tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE

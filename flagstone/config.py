@@ -75,7 +75,7 @@ class BaseConfig:
     DATABASE_PASSWORD: str | None = None  # goes into the URL
     DATABASE_POOL_SIZE: int = 30  # connections that one process opens as it needs them, and keeps
     DATABASE_MAX_OVERFLOW: int = 0  # more under load, each for one request: opening one costs more than most requests
-    DATABASE_POOL_TIMEOUT: float = 30  # seconds to wait for a free one
+    DATABASE_POOL_TIMEOUT: float = 5  # seconds to wait for a free one
     DATABASE_POOL_RECYCLE: int = 3600  # seconds after which a connection is replaced
     DATABASE_POOL_PRE_PING: bool = True  # test a connection before use: no error page after the database restarted
     DATABASE_CONNECT_TIMEOUT: float = 5  # seconds

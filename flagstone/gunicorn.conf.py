@@ -14,12 +14,14 @@ from pathlib import Path
 from socket import SHUT_RD
 
 from gevent import monkey
+from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
 
 # And no more of it: Flask would be loaded before gevent has patched. `config` alone is a setting of gunicorn's.
+import flagstone.busy
 import flagstone.config
 import flagstone.live
 import flagstone.log
@@ -68,6 +70,9 @@ def refuse(client, status, reason, _):
 
 util.write_error = refuse
 
+# A request is begun when nothing else is ready: what waits, waits in the socket's queue, and what has begun ends.
+StreamServer.max_accept = 1
+
 
 class OneWrite:
     """The client's socket: the head of an answer is sent together with what follows it, and wakes nginx once."""
@@ -112,8 +117,12 @@ class Worker(GeventWorker):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.websockets = set()
+        self.gate = flagstone.busy.Gate()
 
     def handle_request(self, listener_name, req, sock, addr):
+        if isinstance(listener_name, str):  # the socket, which only nginx has
+            for handed_on in (float(value) for name, value in req.headers if name == "X-REQUEST-START"):
+                self.gate.begin(handed_on)
         if ("UPGRADE", "websocket") not in req.headers:
             one_write = OneWrite(sock)
             try:
@@ -136,6 +145,7 @@ class Worker(GeventWorker):
         super().notify()
         if self.alive:
             flagstone.live.take_if_vacant()
+            self.gate.look()
         while not self.alive and self.websockets:
             # By a copy: on the one that a greenlet waits for, gevent would raise an error there.
             with suppress(OSError), self.websockets.pop().dup() as sock:

@@ -11,6 +11,7 @@ copy=$(cd "$(mktemp -d)" && pwd -P)
 
 clean_up() {
   trap '' INT TERM
+  docker ps -q --filter "name=$TEST_ID" --filter status=paused | xargs -r docker unpause # or to remove it never ends
   docker ps -aq --filter "name=$TEST_ID" | xargs -r docker rm -fv
   docker network ls -q --filter "name=$TEST_ID" | xargs -r docker network rm
   docker volume ls -q --filter "name=$TEST_ID" | xargs -r docker volume rm

@@ -4,6 +4,7 @@ import http.client
 import re
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.shell import docker
 from tests.stack.browser import browser
 from tests.stack.conftest import DOMAIN
+from tests.wait import until
 
 EDGE = 16 * 1024  # nginx/site/proxy.conf
 HANDSHAKE = {
@@ -123,3 +125,29 @@ def test_a_stop_of_the_application_says_good_bye_to_websockets_and_does_not_wait
         finally:
             docker("start", app)
             prod.await_health("ok")
+
+
+def test_of_a_crowd_that_cannot_be_served_most_are_told_at_once_and_the_site_goes_on(prod):
+    def visit(_):
+        return [prod.site.get("/compute?seconds=0.05") for _ in range(4)]
+
+    with ThreadPoolExecutor(150) as pool:
+        crowd = pool.map(visit, range(150))
+        until(lambda: prod.site.get("/compute?seconds=0.05").status == 503, within=30)
+        assert prod.site.get("/health/live").status == 200, "its health is told all the same"
+        assert prod.site.get("/static/style.css").status == 200
+        answers = [answer for each in crowd for answer in each]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {answer.status for answer in refused} == {503}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"5"}
+    assert "The site is busy" in refused[0].text
+    assert len(refused) > 100
+    assert len(answers) - len(refused) > 20, "those who waited were served"
+    until(lambda: prod.site.get("/compute?seconds=0.05").status == 200, within=10)
+    told = [line for line in prod.logs("app").splitlines() if "More comes than can be served" in line]
+    assert 1 <= len(told) <= 8, "once a minute by each process"
+
+
+def test_nobody_but_nginx_says_for_how_long_a_request_has_waited(prod):
+    (start,) = prod.site.get("/headers", headers={"X-Request-Start": "1"}).json["x-request-start"]
+    assert abs(time.time() - float(start)) < 60
