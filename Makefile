@@ -37,6 +37,8 @@ bench: ## Serve one application by this stack and by others' recipes, in turn: m
 	@tests/run.sh python -m bench.run $(foreach option,rounds seconds only,$(if $($(option)),$(option)=$($(option))))
 	@sed -i.bak -e '/^<!-- bench -->/,/^<!-- end -->/{//!d;}' -e '/^<!-- bench -->/r artifacts/bench.md' docs/performance.md
 	@rm docs/performance.md.bak
+bench-parts: ## Take parts of this stack away, one at a time, to see what each costs: make bench-parts rounds=5
+	@tests/run.sh python -m bench.parts $(foreach option,rounds seconds,$(if $($(option)),$(option)=$($(option))))
 load: ## Let visitors come faster and faster, to see where this site bends: make load path=/articles
 	@tests/run.sh python -m bench.saturation $(foreach option,path seconds,$(if $($(option)),$(option)=$($(option))))
 lint: ## Check Dockerfiles, compose files, nginx configuration, shell and Python
@@ -100,6 +102,6 @@ help:
 # Of the application; and `make init`, until it has run.
 -include app/tasks.mk starter/tasks.mk
 
-.PHONY: up down logs ps migration shell psql test test-all bench load lint deploy rollback releases maintenance on off check-server
+.PHONY: up down logs ps migration shell psql test test-all bench bench-parts load lint deploy rollback releases maintenance on off check-server
 .PHONY: backup backups restore restore-drill stack stack-deploy
 .PHONY: cert-status cert-dry-run cert-now update setup rotate postgres-upgrade db-roles lock help

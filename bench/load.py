@@ -32,7 +32,7 @@ def wrk(seconds):
 
 
 slow, seconds, *arguments = sys.argv[1:]
-url = next(urlsplit(word) for word in arguments if word.startswith("https:"))
+url = next(urlsplit(word) for word in arguments if word.startswith("http"))
 for _ in range(int(slow)):
     Thread(target=dawdle, args=((url.hostname, url.port), time.monotonic() + 60), daemon=True).start()
 wrk(2)  # fills caches, and pools: a connection to the database is 20 ms of work

@@ -40,11 +40,11 @@ WORKLOADS = {
 RECIPE = ("compose", "--project-name", f"{NAME}-recipes", "--file", str(ROOT / "bench/compose.yaml"))
 
 
-def measure(host, path, clients, header="", method="GET", size=0, slow=0, seconds=OPTIONS["seconds"]):
+def measure(origin, path, clients, header="", method="GET", size=0, slow=0, seconds=OPTIONS["seconds"]):
     """What load.py prints, with requests a second."""
     flags = ["--threads", "1", "--connections", str(clients), "--timeout", "10s"]
     flags += ["--header", "Host: bench.test:8443", *(["--header", header] if header else [])]
-    words = [f"https://{host}:8443{path}", "--", method, *([str(size)] if size else [])]
+    words = [f"{origin}{path}", "--", method, *([str(size)] if size else [])]
     found = json.loads(
         docker(*RECIPE, "exec", "-T", "load", "python3", "load.py", str(slow), str(seconds), *flags, *words)
     )
@@ -59,8 +59,10 @@ def start_load(*beside):
 
 
 class Recipe:
+    header = ""
+
     def __init__(self, name):
-        self.name, self.host, self.command, self.services = name, name, RECIPE, [name]
+        self.name, self.origin, self.command, self.services = name, f"https://{name}:8443", RECIPE, [name]
 
     def start(self):
         docker(*self.command, "up", "--detach", "--quiet-pull", *self.services, timeout=600)
@@ -78,7 +80,7 @@ class Recipe:
             self.await_answer()
 
     def await_answer(self, path="/hello"):
-        until(lambda: measure(self.host, path, 8, seconds=1)["failed"] == 0, within=90, what=self.name)
+        until(lambda: measure(self.origin, path, 8, self.header, seconds=1)["failed"] == 0, within=90, what=self.name)
 
 
 class Stack(Recipe):
@@ -92,7 +94,7 @@ class Stack(Recipe):
         set_up(self.folder)
         files = ("--file", str(self.folder / "compose.prod.yaml"), "--file", str(self.folder / "bench/stack.yaml"))
         self.command = ("compose", "--project-name", f"{NAME}-stack", *files)
-        self.services, self.host = [], "bench.test"
+        self.services, self.origin = [], "https://bench.test:8443"
 
     def move_in(self, application):
         move_in = f"import init, pathlib; init.move_in(pathlib.Path({application!r}), None)"
@@ -164,7 +166,7 @@ def main():
         for recipe in recipes:
             recipe.turn(on=True)
             for workload, options in WORKLOADS.items():
-                found = measure(recipe.host, *options)
+                found = measure(recipe.origin, *options)
                 results.setdefault((recipe.name, workload), []).append(found)
                 figures = f"{found['rate']:8.0f}/s  p99 {found['p99']:6.0f} ms"
                 print(f"{number + 1}  {recipe.name:<17} {workload:<35} {figures}", flush=True)

@@ -14,8 +14,8 @@ FIGURES = ("served", "refused", "failed", "p50", "p99")
 SHARES = (0.25, 0.5, 0.75, 0.9, 1, 1.25, 1.5, 2)
 
 
-def arrivals(host, rate):
-    address = (f"https://{host}:8443{PATH}", f"{host}:8443")
+def arrivals(origin, rate):
+    address = (f"{origin}{PATH}", origin.removeprefix("https://"))
     return json.loads(docker(*RECIPE, "exec", "-T", "load", "python3", "arrivals.py", *address, str(rate), SECONDS))
 
 
@@ -24,11 +24,11 @@ def main():
     site = Stack()
     site.start()
     site.await_answer(PATH)
-    most = measure(site.host, PATH, 64, seconds=SECONDS)["rate"]
+    most = measure(site.origin, PATH, 64, seconds=SECONDS)["rate"]
     print(f"{PATH}: {most:.0f} requests a second at most, by 64 clients that ask again and again.", flush=True)
     rows = []
     for share in SHARES:
-        found = arrivals(site.host, most * share)
+        found = arrivals(site.origin, most * share)
         rows.append((f"{most * share:.0f}", [f"{found[name]:.0f}" for name in FIGURES]))
     print("\n".join(table("Visitors a second, what came of them, and how long they waited (ms):", FIGURES, rows)))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import celery
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_process_init
+from celery.signals import heartbeat_sent, task_postrun, task_prerun, worker_before_create_process
 from celery.utils.time import get_exponential_backoff_interval
 from flask import Flask, Response, current_app, g, has_request_context
 from redis import Redis
@@ -21,7 +21,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from flagstone.broker import FIRST, MESSAGES_MAX, QUEUE_GONE, list_length, make_queue, show_alive
 from flagstone.cache import REDIS_GONE, redis_client
-from flagstone.database import engine
+from flagstone.database import disconnect
 from flagstone.errors import error_response
 from flagstone.log_context import log_context
 
@@ -110,8 +110,6 @@ def beat_heart(**_: Any) -> None:
     show_alive(celery.current_app.flask.extensions["redis"], "worker")
 
 
-@worker_process_init.connect
-def forget_connections(**_: Any) -> None:
-    """Those that the first process has open are not for its children."""
-    with celery.current_app.flask.app_context():
-        engine().dispose(close=False)
+@worker_before_create_process.connect
+def close_connections(**_: Any) -> None:
+    disconnect()

@@ -1,8 +1,8 @@
 """More comes than can be served: nginx refuses the rest, before those who wait have given up.
 
-nginx says in X-Request-Start when it handed a request on. Where none was begun in time for a while, a file in the folder
-that it shares with us has it answer with a 503 by itself (nginx/site/busy.conf), until those who wait have been served.
-That costs a tenth of what a refusal by us would.
+nginx says in X-Request-Start when it handed a request on. Where none was begun in time for a while, a file in the
+folder that it shares with us has it answer with a 503 by itself (nginx/site/busy.conf), until those who wait have been
+served. A refusal by us would cost several times as much.
 """
 
 import logging

@@ -105,7 +105,7 @@ def test_the_application_is_asked_in_nobody_s_name(prod):
     answer = prod.site.get(address := fresh(), headers=sent)
     assert answer.headers["X-Cache"] == "MISS"
     seen = answer.json
-    assert seen["headers"].keys() == {"Host", "Connection", "X-Edge-Cache", "X-Real-Ip"} | {
+    assert seen["headers"].keys() == {"Host", "Connection", "X-Edge-Cache", "X-Real-Ip", "X-Request-Start"} | {
         name for name in seen["headers"] if name.startswith("X-Forwarded-")
     }
     assert (seen["address"], seen["url"]) == (NOBODY, f"https://{DOMAIN}{address}")

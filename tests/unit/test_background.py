@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import pytest
 from celery import shared_task
 from celery.exceptions import Reject, Retry
+from celery.signals import worker_before_create_process
 from kombu.exceptions import EncodeError, OperationalError
 from redis.exceptions import OutOfMemoryError
+from sqlalchemy import create_engine
+from sqlalchemy.pool import QueuePool
 
 from flagstone import beat, broker
 from flagstone.background import Task
@@ -196,3 +199,10 @@ def test_a_queue_by_tls_verifies_the_server(make_app):
 
 def test_only_json_is_read_from_the_queue(app):
     assert app.extensions["celery"].conf.accept_content == ["json"]
+
+
+def test_connections_that_a_worker_has_opened_before_its_processes_are_in_none_of_them(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/loaded", poolclass=QueuePool)
+    engine.connect().close()
+    worker_before_create_process.send(sender=None)
+    assert engine.pool.checkedin() == 0

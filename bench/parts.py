@@ -1,0 +1,64 @@
+"""`make bench-parts`: what the parts of this stack cost: the same with one of them off, in turn, on one CPU.
+
+Usage: python -m bench.parts [rounds=3] [seconds=4]
+"""
+
+import statistics
+
+from bench.run import NAME, OPTIONS, WORKLOADS, Stack, measure, start_load, table
+from tests.shell import docker
+
+ASKED = ("hello", "page with a query", "static, 1 kB")
+OFF = {  # file: what is there, and what instead
+    "nothing": {},
+    "metrics": {".env": ("#METRICS=True", "METRICS=False")},
+    "preload": {".env": ("#GUNICORN_PRELOAD=True", "GUNICORN_PRELOAD=False")},
+    "nginx's log": {"nginx/http/logging.conf": ("\naccess_log ", "\naccess_log off; # ")},
+    "limits of clients": {"nginx/http/concurrency.conf.template": ("\nlimit_conn ", "\n# ")},
+    "health checks": {"bench/stack.yaml": ("{ cpuset", "{ healthcheck: { disable: true }, cpuset")},
+    "TLS": {".env": ("#TLS=on", "TLS=off\nTRUSTED_PROXIES=0.0.0.0/0")},
+    "nginx": {},
+}
+
+
+class Parts(Stack):
+    header = "X-Forwarded-Proto: https"  # counts without TLS only
+
+    def turn(self, off):
+        changed = {self.folder / name: change for name, change in OFF[off].items()}
+        former = {file: file.read_text() for file in changed}
+        for file, change in changed.items():
+            assert change[0] in former[file], f"{file} has no {change[0]}"
+            file.write_text(former[file].replace(*change))
+        docker(*self.command, "up", "--detach", "--build", "--wait", "--quiet-pull", timeout=600)
+        for file, text in former.items():
+            file.write_text(text)
+        origins = {"TLS": "http://bench.test:8080", "nginx": "http://app:8000"}
+        self.origin = origins.get(off, "https://bench.test:8443")
+        self.await_answer()
+
+
+def main():
+    start_load()
+    stack = Parts(application="bench/app")
+    stack.start()
+    docker("network", "connect", f"{NAME}-stack_web", f"{NAME}-recipes-load-1")
+    rates = {}
+    for number in range(int(OPTIONS["rounds"])):
+        for part in OFF:
+            stack.turn(off=part)
+            for workload in ASKED:
+                path, clients = WORKLOADS[workload]
+                found = measure(stack.origin, path, clients, stack.header)
+                rates.setdefault((part, workload), []).append(found["rate"])
+                print(f"{number + 1}  {part:<17} {workload:<17} {found['rate']:8.0f}/s", flush=True)
+    whole = {workload: statistics.median(rates["nothing", workload]) for workload in ASKED}
+    rows = [
+        (part, [f"{statistics.median(rates[part, workload]) / whole[workload]:.2f}" for workload in ASKED])
+        for part in OFF
+    ]
+    print("\n".join(table("Requests a second with it off, of those with all on:", ASKED, rows)))
+
+
+if __name__ == "__main__":
+    main()
