@@ -19,6 +19,7 @@ KEPT |= {"stop_grace_period", "stop_signal", "user"}
 MAPPED = {"deploy", "image", "network_mode", "networks", "ports", "restart", "secrets", "shm_size", "tmpfs", "volumes"}
 DROPPED = {
     "build": "a node pulls what was built elsewhere",
+    "cpu_shares": "Swarm has none: a node with the database and the application gives both the same",
     "depends_on": "swarm/stack.sh runs the migrations first; whatever else is away at a start is waited for",
     "profiles": "swarm/stack.sh asks for none: monitoring and restore know each container by its name",
     "pull_policy": "swarm/stack.sh pulls, and a digest is never another image",

@@ -11,6 +11,7 @@ def until(condition, *, within: float, what: str = ""):
     """
     deadline = time.monotonic() + within
     while True:
+        started = time.monotonic()
         try:
             seen = condition()
             if seen:
@@ -19,4 +20,4 @@ def until(condition, *, within: float, what: str = ""):
             seen = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what or condition}; last seen: {seen!r}")
-        time.sleep(0.1)
+        time.sleep(min(max(0.1, time.monotonic() - started), 1))  # what is waited for has the processor as long

@@ -34,7 +34,7 @@ def test_the_pool_is_as_configured(make_app):
         assert db.engine.pool.size() == 3
         assert db.engine.pool._max_overflow == 4
         assert db.engine.pool._recycle == 3600
-        assert db.engine.pool._timeout == 30
+        assert db.engine.pool._timeout == 5
         assert db.engine.pool._pre_ping is True
 
 
