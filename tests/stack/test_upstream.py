@@ -134,7 +134,7 @@ def test_of_a_crowd_that_cannot_be_served_most_are_told_at_once_and_the_site_goe
         for _ in range(4):
             answer = prod.site.get("/compute?seconds=0.1")
             if answer.status == 503:
-                beside.update(prod.site.get(path).status for path in ("/health/live", "/static/style.css"))
+                beside.update(prod.site.get(path).status for path in ("/health", "/health/live", "/static/style.css"))
             yield answer
 
     with ThreadPoolExecutor(150) as pool:
