@@ -27,8 +27,8 @@ OFF = {  # file: what is there, and what instead
 class Parts(Stack):
     header = "X-Forwarded-Proto: https"  # counts without TLS only
 
-    def turn(self, off):
-        changed = {self.folder / name: change for name, change in OFF[off].items()}
+    def take_away(self, part):
+        changed = {self.folder / name: change for name, change in OFF[part].items()}
         former = {file: file.read_text() for file in changed}
         for file, change in changed.items():
             assert change[0] in former[file], f"{file} has no {change[0]}"
@@ -37,7 +37,7 @@ class Parts(Stack):
         for file, text in former.items():
             file.write_text(text)
         origins = {"TLS": "http://bench.test:8080", "nginx": "http://app:8000"}
-        self.origin = origins.get(off, "https://bench.test:8443")
+        self.origin = origins.get(part, "https://bench.test:8443")
         self.await_answer()
         until(lambda: idle() > 0.9, within=60, what="nothing else at work")  # what has been started is busy at first
 
@@ -63,7 +63,7 @@ def main():
     rates = {}
     for number in range(int(OPTIONS["rounds"])):
         for part in OFF:
-            stack.turn(off=part)
+            stack.take_away(part)
             for workload in ASKED:
                 path, clients = WORKLOADS[workload]
                 found = measure(stack.origin, path, clients, stack.header)
