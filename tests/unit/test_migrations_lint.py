@@ -1,18 +1,22 @@
 """tests/migrations.py: which migrations two releases cannot live with."""
 
-import subprocess
-import sys
+from collections import namedtuple
 
 import pytest
+
+from tests.migrations import main
 
 HEAD = 'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "1"\ndown_revision = None\n'
 
 
+Result = namedtuple("Result", "returncode stdout")
+
+
 @pytest.fixture
-def lint(tmp_path):
+def lint(tmp_path, capfd):
     def run(body, head=HEAD):
         (tmp_path / "0001.py").write_text(f"{head}\n\ndef upgrade():\n    {body}\n")
-        return subprocess.run([sys.executable, "tests/migrations.py", tmp_path], capture_output=True, text=True)
+        return Result(main(tmp_path), capfd.readouterr().out)
 
     return run
 
