@@ -16,7 +16,7 @@ import httpx
 
 from tests.tls.curl import Client
 
-PAUSE = 0.1  # seconds between two requests of one visitor
+PAUSE = 0.2  # seconds between two requests of one visitor
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20_000
 
 
