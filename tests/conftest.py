@@ -47,31 +47,38 @@ def enter_copy():
 
 
 def pytest_configure(config):
-    if config.option.dist == "no":  # `make test` runs two processes, and one that only tells them what to do
+    if config.option.dist == "no":  # `make test` runs three processes, and one that only tells them what to do
         enter_copy()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """What shares a stack runs in one process, the largest groups first; any other test in whichever is free."""
+    """What shares a stack runs in one process, the largest groups first; any other test in whichever is free.
+
+    The production stack has more tests than all others: it is up twice, and once of them for tests/stack/edge alone.
+    """
     for item in items:
         parameters = item.name.partition("[")[2].removesuffix("]").split("-")
         shared = {"dev", "prod", "tls", "attacked", "monitored", "server", "kept", "faulty"}
-        stacks = shared & {*item.fixturenames, *parameters}
-        if stacks:
-            of_app = "app " if item.path.is_relative_to(ROOT / "app") else ""
-            item.add_marker(pytest.mark.xdist_group(of_app + min(stacks)))
+        arguments = item.callspec.params if hasattr(item, "callspec") else {}
+        stacks = shared & {*{*item.fixturenames} - {*arguments}, *parameters}
+        if item.path.parent.name == "images":
+            item.add_marker(pytest.mark.xdist_group("images"))
+        elif stacks:
+            stack = ("app " if item.path.is_relative_to(ROOT / "app") else "") + min(stacks)
+            part = "/edge" if stack == "prod" and item.path.parent.name == "edge" else ""
+            item.add_marker(pytest.mark.xdist_group(stack + part))
 
 
-def group_of(item):
+def stack_of(item):
     mark = item and item.get_closest_marker("xdist_group")
-    return mark and mark.args
+    return mark and mark.args[0].partition("/")[0]
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has ended what this test alone had
 def pytest_runtest_teardown(item, nextitem):
     """A stack that nobody needs any more goes on with its health checks, at the cost of all others."""
-    if WORKER and group_of(item) != group_of(nextitem):
+    if WORKER and stack_of(item) != stack_of(nextitem):
         from tests.stack.conftest import RUNNING
 
         for stack in [*RUNNING]:

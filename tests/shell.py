@@ -20,8 +20,12 @@ def run(
     result = subprocess.run(
         command, input=stdin, text=True, capture_output=True, timeout=timeout, cwd=cwd, env={**os.environ, **env}
     )
-    if check and result.returncode != 0:
-        raise AssertionError(f"{' '.join(command)} exited {result.returncode}\n{result.stdout}{result.stderr}")
+    return checked(result) if check else result
+
+
+def checked(result):
+    if result.returncode != 0:
+        raise AssertionError(f"{' '.join(result.args)} exited {result.returncode}\n{result.stdout}{result.stderr}")
     return result
 
 

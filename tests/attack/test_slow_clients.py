@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tests.attack.slow import Crowd
-from tests.stack.conftest import DOMAIN
+from tests.stack.conftest import DOMAIN, nginx_with
 from tests.tls.curl import command
 from tests.wait import until
 
@@ -36,10 +36,8 @@ def test_slow_bodies_over_http_3_cost_nobody_100_ms_either(attacked):
 @pytest.fixture(scope="module")
 def from_anywhere(attacked):
     """For nginx the crowd is now as many clients as it has connections."""
-    attacked.compose("up", "--detach", "--wait", "nginx", CONNECTION_LIMIT="9999")
-    yield attacked
-    attacked.compose("up", "--detach", "--wait", "nginx")
-    attacked.await_health("ok")
+    with nginx_with(attacked, CONNECTION_LIMIT="9999"):
+        yield attacked
 
 
 def test_idle_connections_of_many_addresses_make_room_for_whoever_comes(from_anywhere):

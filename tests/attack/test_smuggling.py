@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.stack.test_hosts import ask_within
+from tests.stack.edge.test_hosts import ask_within
 from tests.wait import until
 
 pytestmark = pytest.mark.long

@@ -17,7 +17,7 @@ def test_passwords_open_the_database_and_redis(attacked):
     """All are healthy, after the migrations; and what else is at hand opens neither."""
     health = attacked.site.get("/health").json
     assert (health["database"], health["cache"]) == ("ok", "ok")
-    assert "NOAUTH" in attacked.compose("exec", "-T", "redis", "redis-cli", "ping")
+    assert "NOAUTH" in attacked.exec("redis", "redis-cli", "ping")
     other = {"DATABASE_PASSWORD_FILE": "", "DATABASE_PASSWORD": "taken-away"}
     refused = attacked.once("app", "flask", "wait-for-database", "--limit", "1", environment=other)
     assert "password authentication failed" in refused.stdout
@@ -31,7 +31,7 @@ def test_a_mail_leaves_with_its_password_by_the_queue(attacked):
     pair = [attacked.folder / f"{HERE}.{kind}" for kind in ("pem", "key")]
     host = "0.0.0.0"  # noqa: S104 - its networks are the tests' own
     with mail_server(pair, host=host, port=PORT, login=True, password=MAIL_PASSWORD) as mailbox:
-        attacked.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
+        attacked.exec("app", "flask", "send-test-mail", "you@example.com")
         until(lambda: mailbox.messages, within=30, what="a mail")
     assert mailbox.logins == [("user", MAIL_PASSWORD)]
 

@@ -31,7 +31,7 @@ def upload(site):
 
 
 def stored(stack):
-    return set(stack.compose("exec", "-T", "app", "ls", "/srv/uploads").split())
+    return set(stack.exec("app", "ls", "/srv/uploads").split())
 
 
 def named(stack):
@@ -67,8 +67,8 @@ def test_a_crash_amid_uploads_leaves_no_file_without_a_row_and_loses_none(attack
     until(lambda: attacked.inspect("app")["State"]["StartedAt"] != state["StartedAt"], within=20)
     attacked.await_healthy("app")
     old = ("find", "/srv/uploads", "-name", "*.part", "-exec", "touch", "-d", "2 hours ago", "{}", "+")
-    attacked.compose("exec", "-T", "app", *old)
-    attacked.compose("exec", "-T", "worker", "celery", "--app", "flagstone.worker", "call", "flagstone.uploads.settle")
+    attacked.exec("app", *old)
+    attacked.exec("worker", "celery", "--app", "flagstone.worker", "call", "flagstone.uploads.settle")
     until(lambda: stored(attacked) == named(attacked), within=30)
     assert_whole(attacked, answers)
 

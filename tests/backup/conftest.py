@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import copy_with_probe
-from tests.shell import docker, run
+from tests.shell import checked, docker, run
 from tests.stack.conftest import DOMAIN, Stack, production
 from tests.wait import until
 
@@ -38,8 +38,8 @@ class Kept:
 
     def send(self, check=True):
         """What came since the last base backup, as the clock does it; what it said."""
-        command = ("docker", "exec", self.stack.container("backup"), "python3", "/opt/flagstone/daemon.py", "--send")
-        return run(*command, check=check).stdout
+        done = self.stack.try_exec("backup", "python3", "/opt/flagstone/daemon.py", "--send")
+        return (checked(done) if check else done).stdout
 
     def restore(self, at="", **options):
         done = self.script("restore", at, **options)
@@ -57,7 +57,7 @@ class Kept:
         return json.loads(self.in_backup("cat", f"/backup/state/{name}.json"))
 
     def in_backup(self, *command, **options):
-        return docker("exec", self.stack.container("backup"), *command, **options)
+        return self.stack.exec("backup", *command, **options)
 
     def add_row(self, name):
         """A committed one; returns a moment after it, and before whatever follows."""
@@ -68,10 +68,10 @@ class Kept:
         return self.stack.sql("SELECT name FROM probe_item ORDER BY name").split()
 
     def add_uploads(self, name):
-        docker("exec", self.stack.container("app"), "sh", "-c", FILES, "sh", name)
+        self.stack.exec("app", "sh", "-c", FILES, "sh", name)
 
     def uploads(self):
-        return hashlib.sha256(docker("exec", self.stack.container("app"), "sh", "-c", SUMS).encode()).hexdigest()
+        return hashlib.sha256(self.stack.exec("app", "sh", "-c", SUMS).encode()).hexdigest()
 
     def lose_everything(self):
         """The machine is gone; the repository is not."""

@@ -5,15 +5,19 @@ import os
 import secrets
 import subprocess
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from tests.shell import docker, run
+from tests import engine
+from tests.engine import exec_in
+from tests.shell import checked, docker, run
 from tests.wait import until
 
 # What compose.prod.yaml gives every service.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
+@cache
 def reference(name):
     """The reference of the image `name` (its last path component), from where the stack writes it."""
     images = run("scripts/base-images.sh", COMPOSE_PROFILES="monitoring").stdout.split()
@@ -46,26 +50,17 @@ def once(name, *command, options=(), **more):
         raise
 
 
-def shell(name, script, **more):
-    """What `script` printed in a new container, without the image's entrypoint."""
-    return once(name, "-euc", script, **{"options": ("--entrypoint=sh",), **more}).stdout.strip()
-
-
-def tools(name, *wanted):
-    """Which of these commands the image has."""
-    return shell(name, f"for tool in {' '.join(wanted)}; do ! command -v $tool >/dev/null || echo $tool; done").split()
-
-
 class Container:
     def __init__(self, name):
         self.name = name
 
     def exec(self, *command, **more):
-        return docker("exec", "--interactive", self.name, *command, **more)
+        if more:
+            return docker("exec", "--interactive", self.name, *command, **more)
+        return checked(exec_in(self.name, *command)).stdout.strip()
 
     def logs(self):
-        result = run("docker", "logs", self.name)
-        return result.stdout + result.stderr
+        return "".join(engine.logs(self.name))
 
     def exit_code(self, within=30):
         return int(docker("wait", self.name, timeout=within))
@@ -105,6 +100,24 @@ def volume(name, folder):
     finally:
         run("docker", "rm", "--force", "--volumes", holder, check=False)
         docker("volume", "rm", holder)
+
+
+@cache
+def idle(name):
+    """A container where nothing runs yet; tests/run.sh removes it."""
+    container = Container(new_name())
+    docker("run", "--detach", f"--name={container.name}", "--entrypoint=sleep", reference(name), "86400")
+    return container
+
+
+def shell(name, script, **more):
+    """What `script` printed, without the image's entrypoint. What it writes, the next script finds."""
+    return idle(name).exec("sh", "-euc", script, **more)
+
+
+def tools(name, *wanted):
+    """Which of these commands the image has."""
+    return shell(name, f"for tool in {' '.join(wanted)}; do ! command -v $tool >/dev/null || echo $tool; done").split()
 
 
 def write(folder, contents):

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import copy_with_probe
-from tests.shell import docker
 from tests.smtp import Mailbox, certificate, mail_server
 from tests.stack.conftest import DOMAIN, HERE, Stack, production
 from tests.wait import until
@@ -99,7 +98,7 @@ class Monitored(Stack):
         new = f"openssl req -x509 -newkey rsa:2048 -noenc -days {days} -subj /CN=x -addext subjectAltName=DNS:$DOMAIN"
         script = f"mkdir -p {folder} && {new} -keyout {folder}/privkey.pem -out {folder}/fullchain.pem 2>/dev/null"
         before = self.site.certificate()
-        docker("exec", self.container("certbot"), "sh", "-c", f"{script} && ln -sfn {folder} /etc/letsencrypt/current")
+        self.exec("certbot", "sh", "-c", f"{script} && ln -sfn {folder} /etc/letsencrypt/current")
         # Asked once: another worker of nginx may show the former one for three seconds more.
         served = until(lambda: (seen := self.site.certificate()) != before and seen, within=20)
         (self.folder / "monitoring/ca.pem").write_text(served)
@@ -107,7 +106,7 @@ class Monitored(Stack):
     def query(self, expression):
         """What Prometheus says of it: (labels, value) of each series."""
         address = f"http://127.0.0.1:9090/api/v1/query?query={quote(expression)}"
-        said = docker("exec", self.container("prometheus"), "wget", "-q", "-Y", "off", "-O", "-", address)
+        said = self.exec("prometheus", "wget", "-q", "-Y", "off", "-O", "-", address)
         return [(series["metric"], float(series["value"][1])) for series in json.loads(said)["data"]["result"]]
 
     @contextmanager

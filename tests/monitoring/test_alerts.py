@@ -139,11 +139,11 @@ def old_backup(stack):
     memory = "{'time': time.time() - 172800, 'failures': 9, 'tried': time.time(), 'problem': 'no way there'}"
     first = 'backup_last_success_timestamp_seconds{exported_job="base"} > 0'
     until(lambda: stack.query(first), within=120, what="a first backup")
-    docker("exec", stack.container("backup"), "python3", "-c", f"{COMMON}common.remember('base', {memory})")
+    stack.exec("backup", "python3", "-c", f"{COMMON}common.remember('base', {memory})")
     try:
         yield
     finally:
-        stack.compose("exec", "-T", "backup", "python3", "/opt/flagstone/daemon.py", "--now")
+        stack.exec("backup", "python3", "/opt/flagstone/daemon.py", "--now")
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def errors(stack):
 
 @contextmanager
 def out_of_memory(stack):
-    docker("exec", stack.container("worker"), "python", "-c", "b'x' * 10**10", check=False)
+    stack.try_exec("worker", "python", "-c", "b'x' * 10**10")
     yield
 
 
@@ -234,7 +234,7 @@ def test_what_the_pages_say_to_type_can_be_typed(monitored, command):
 def test_renewals_that_fail_are_told(monitored):
     """There is no authority here, so this is not mended."""
     for failures in (2, 3):
-        docker("exec", monitored.container("certbot"), "python3", "/opt/flagstone/renew.py", "--now")
+        monitored.exec("certbot", "python3", "/opt/flagstone/renew.py", "--now")
         until(lambda n=failures: [v for _, v in monitored.query("certbot_failures") if v >= n], within=60)
     until(lambda: ("firing", "CertificateRenewalFails") in monitored.told.alerts, within=30)
 

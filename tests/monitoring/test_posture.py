@@ -31,7 +31,7 @@ def test_it_is_as_confined_as_all_others(monitored, service):
 
 @each
 def test_it_has_no_right_and_no_door(monitored, service):
-    status = monitored.compose("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/status").splitlines()
+    status = monitored.exec(service, "sh", "-c", "cat /proc/[0-9]*/status").splitlines()
     assert {line.split()[1] for line in status if line.startswith("Uid:")} == {"65534"}
     assert {int(line.split()[1], 16) for line in status if line.startswith(("CapEff:", "CapPrm:"))} == {0}
     settings = monitored.inspect(service)["NetworkSettings"]
@@ -50,6 +50,6 @@ def test_no_password_is_in_an_environment_or_a_command_line(monitored):
 
 def test_none_of_them_shows_a_password_to_the_others(monitored):
     address = "http://alertmanager:9093/api/v2/status"
-    shown = docker("exec", monitored.container("prometheus"), "wget", "-q", "-Y", "off", "-O", "-", address)
+    shown = monitored.exec("prometheus", "wget", "-q", "-Y", "off", "-O", "-", address)
     assert "auth_password_file" in shown
     assert "hunter2" not in shown

@@ -110,7 +110,7 @@ class Flaskr:
     def rows(self, table):
         database = "sqlite3.connect('instance/flaskr.sqlite')"
         ask = f"import sqlite3; print(*{database}.execute('SELECT count(*) FROM {table}'))"  # noqa: S608
-        return int(self.stack.compose("exec", "-T", "app", "python", "-c", ask).strip("(,)"))
+        return int(self.stack.exec("app", "python", "-c", ask).strip("(,)"))
 
     def sign_up_and_log_in(self):
         ann = {"username": "ann", "password": "correct horse"}
@@ -188,7 +188,7 @@ class Conduit:
 def in_postgresql(stack, table):
     """The number of rows."""
     psql = ("psql", "--username", "app", "--tuples-only", "--no-align", "--command")
-    return int(stack.compose("exec", "-T", "db", *psql, f"SELECT count(*) FROM {table}"))  # noqa: S608
+    return int(stack.exec("db", *psql, f"SELECT count(*) FROM {table}"))  # noqa: S608
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -296,6 +296,6 @@ def look_at_the_log(stack, request_id, message):
 def counted(stack, label):
     """Requests of this rule that /metrics has, where Prometheus asks for it."""
     ask = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/metrics').read().decode())"
-    series = stack.compose("exec", "-T", "app", "python", "-c", ask).splitlines()
+    series = stack.exec("app", "python", "-c", ask).splitlines()
     found = [line for line in series if line.startswith("flask_http_request_duration_seconds_count") and label in line]
     return sum(float(line.rpartition(" ")[2]) for line in found)

@@ -1,6 +1,5 @@
 """The two stacks as their compose files describe them, each a project of its own, up once for all tests."""
 
-import json
 import os
 import socket
 from contextlib import contextmanager
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import docker, run
+from tests import engine
+from tests.engine import exec_in
+from tests.shell import checked, docker, run
 from tests.stack.site import Site
 from tests.wait import until
 
@@ -18,8 +19,9 @@ TEST_ID = os.environ["TEST_ID"]
 DOMAIN = "example.test"
 HERE = "tests.test"  # this container, for those of a stack
 NO_AUTHORITY = "http://127.0.0.1:9/directory"
-# All tests come from one address, as fast as they can. tests/stack/test_rate_limits.py is about the limits.
+# All tests come from one address, as fast as they can. tests/stack/edge/test_rate_limits.py is about the limits.
 UNLIMITED = {"RATE_LIMIT": "10000r/s", "LOGIN_RATE_LIMIT": "10000r/s"}
+NO_BACKUPS = {"BACKUP_REPOSITORY": "off"}  # each takes seconds of a processor; tests/backup is about them
 
 RUNNING = []  # stacks: tests/conftest.py ends them when their group is over
 
@@ -90,7 +92,7 @@ class Stack:
 
     def switch(self, container):
         """nginx asks this one from now on."""
-        docker("exec", container, "python", "-m", "flagstone.live")
+        checked(exec_in(container, "python", "-m", "flagstone.live"))
 
     @contextmanager
     def without(self, service):
@@ -104,36 +106,50 @@ class Stack:
             self.await_health("ok")
 
     def container(self, service):
-        labels = {"project": self.project, "service": service, "oneoff": "False"}  # not one of `run`
-        filters = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
-        return docker("ps", "--all", "--quiet", "--no-trunc", *filters)
+        """Its name, or for `app`, whose container has another number after each release, its id."""
+        if service != "app":
+            return f"{self.project}-{service}-1"
+        (found,) = engine.containers(self.project, service)
+        return found
+
+    def try_exec(self, service, *command, **environment):
+        """The finished process."""
+        return exec_in(self.container(service), *command, **environment)
+
+    def exec(self, service, *command, **environment):
+        """What it printed, stripped."""
+        return checked(self.try_exec(service, *command, **environment)).stdout.strip()
 
     def inspect(self, service):
-        return json.loads(docker("inspect", self.container(service)))[0]
+        return engine.inspect(self.container(service))
 
     def address(self, service, network):
         """Of the service's container on one of the stack's networks."""
         return self.address_of(self.container(service), network)
 
     def address_of(self, container, network):
-        (found,) = json.loads(docker("inspect", container))
+        found = engine.inspect(container)
         return found["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"]
 
     def sql(self, statement):
         """As the superuser, who is reached inside the container only."""
         psql = ("psql", "-U", "postgres", "-d", "app", "-Atc", statement)
-        return docker("exec", self.container("db"), *psql)
+        return self.exec("db", *psql)
 
     def redis(self, *command):
         password = r"""REDISCLI_AUTH="$(tr -d '\r\n' </run/secrets/redis_password)" """
         call = f"{password} redis-cli {' '.join(command)}"
-        return docker("exec", self.container("redis"), "sh", "-c", call)
+        return self.exec("redis", "sh", "-c", call)
 
     def services(self):
         return self.compose("config", "--services").split()
 
     def logs(self, service):
-        return run("docker", "logs", self.container(service)).stdout
+        return engine.logs(self.container(service))[0]
+
+    def said(self, service):
+        """What it wrote, to whichever stream."""
+        return "".join(engine.logs(self.container(service)))
 
     def await_healthy(self, *services, within=60):
         def healthy():
@@ -195,7 +211,7 @@ def on_the_host():
 
 def kill(signal, *pids):
     """As the kernel does it. Docker takes `docker kill` for a stop by hand."""
-    docker("exec", on_the_host(), "sh", "-c", f"kill -{signal} {' '.join(map(str, pids))}")
+    checked(exec_in(on_the_host(), "sh", "-c", f"kill -{signal} {' '.join(map(str, pids))}"))
 
 
 @contextmanager
@@ -215,11 +231,10 @@ def edited(path, old, new):
 def nginx_with(stack, **settings):
     """nginx with these settings, and with nothing counted yet; then as the other tests need it."""
     try:
-        stack.compose("up", "--detach", "--wait", "--force-recreate", "nginx", **settings)
-        stack.await_health("ok")
+        stack.compose("up", "--detach", "--wait", "--no-deps", "--force-recreate", "nginx", **settings)
         yield
     finally:
-        stack.compose("up", "--detach", "--wait", "nginx")
+        stack.compose("up", "--detach", "--wait", "--no-deps", "nginx")
         stack.await_health("ok")
 
 
@@ -247,7 +262,7 @@ def dev():
 
 @pytest.fixture(scope="session")
 def prod():
-    with production("prod") as stack:
+    with production("prod", **NO_BACKUPS) as stack:
         yield stack
 
 

@@ -71,7 +71,7 @@ def messages(stack):
 def test_the_log_of_the_worker_has_the_id_of_the_request(stack):
     answer = stack.site.request("POST", "/api/jobs")
     await_done(stack, answer.headers["Location"])
-    said = [line for line in stack.compose("logs", "worker").splitlines() if answer.headers["X-Request-ID"] in line]
+    said = [line for line in stack.said("worker").splitlines() if answer.headers["X-Request-ID"] in line]
     assert any("succeeded" in line for line in said)
 
 
@@ -278,7 +278,7 @@ def test_what_is_queued_is_never_evicted(prod):
 def test_a_mail_does_not_wait_behind_jobs_that_are_not_urgent(prod):
     with prod.without("worker"):
         jobs = [order(prod) for _ in range(3)]
-        prod.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
+        prod.exec("app", "flask", "send-test-mail", "you@example.com")
     until(lambda: prod.sql("SELECT count(*) FROM mail WHERE recipient = 'you@example.com'") == "0", within=30)
     assert prod.site.get(jobs[-1]).json["state"] == "queued"
     for job in jobs:

@@ -36,7 +36,7 @@ def test_an_edited_view_shows_within_two_seconds(dev):
 
 def test_no_connection_is_kept_that_a_reload_would_wait_for(dev):
     def established():
-        sockets = [line.split() for line in dev.compose("exec", "-T", "app", "cat", "/proc/net/tcp").splitlines()]
+        sockets = [line.split() for line in dev.exec("app", "cat", "/proc/net/tcp").splitlines()]
         return [socket for socket in sockets if socket[1].endswith(":1F40") and socket[3] == "01"]
 
     assert dev.site.get("/").status == 200
@@ -78,7 +78,7 @@ def downgrade() -> None: ...
 
 def test_two_branches_that_made_a_migration_each_are_told_how_to_merge_them(dev):
     folder, (head,) = Path("app/migrations/versions"), heads(dev)
-    written, app = [folder / f"branch_{name}.py" for name in "ab"], dev.container("app")
+    written, app = [folder / f"branch_{name}.py" for name in "ab"], dev.inspect("app")["Id"]
     try:
         for file in written:
             file.write_text(HEAD.format(file.stem, head))
@@ -87,7 +87,7 @@ def test_two_branches_that_made_a_migration_each_are_told_how_to_merge_them(dev)
         assert "branch_a" in refused.stdout
         assert "branch_b" in refused.stdout
         assert "make migration m=merge" in refused.stdout
-        assert (dev.container("app"), dev.site.get("/health").status) == (app, 200)
+        assert (dev.inspect("app")["Id"], dev.site.get("/health").status) == (app, 200)
         run("make", "migration", "m=merge", COMPOSE_PROJECT_NAME=dev.project, **dev.environment)
         written += folder.glob("*_merge.py")
         assert len(heads(dev)) == 1

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.engine import exec_in
 from tests.shell import docker, run
 from tests.wait import until
 
@@ -44,7 +45,7 @@ def test_a_stop_finishes_the_requests_in_hand(waiting):
     """The last of them: it is gone then."""
     with ThreadPoolExecutor(5) as pool:
         answers = [pool.submit(waiting.request, "POST", "/wait?seconds=3") for _ in range(5)]
-        until(lambda: docker("exec", waiting.address, "cat", "/proc/net/tcp").count(":1F40 ") > 5, within=5)
+        until(lambda: exec_in(waiting.address, "cat", "/proc/net/tcp").stdout.count(":1F40 ") > 5, within=5)
         docker("stop", waiting.address)
         assert [answer.result().status for answer in answers] == [200] * 5
 
@@ -66,7 +67,7 @@ def test_the_number_of_processes_follows_the_cpu_quota(prod):
     docker("run", "--detach", "--name", name, "--cpus", "1", *settings, prod.inspect("app")["Image"])
     try:
         probe = "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/live')"
-        until(lambda: run("docker", "exec", name, "python", "-c", probe, check=False).returncode == 0, within=30)
+        until(lambda: exec_in(name, "python", "-c", probe).returncode == 0, within=30)
         assert run("docker", "logs", name).stdout.count("Booting worker") == 1
     finally:
         docker("rm", "--force", name)

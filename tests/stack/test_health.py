@@ -28,7 +28,7 @@ def test_a_lost_cache_degrades_and_recovers(stack):
 
 def test_a_lost_cache_is_logged_once_an_outage(stack):
     def complaints():
-        logs = stack.compose("logs", "--no-log-prefix", "app").lower()
+        logs = stack.said("app").lower()
         return sum("redis" in line or "cache" in line for line in logs.splitlines())
 
     stack.await_health("ok")
@@ -96,6 +96,6 @@ def test_a_health_check_passes_beside_its_service_and_fails_without_it(prod, ser
     """The same command that Docker runs: in the container, and in one of the same service where nothing else runs."""
     test = prod.inspect(service)["Config"]["Healthcheck"]["Test"]
     command = ["sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:]
-    prod.compose("exec", "--no-TTY", service, *command)
+    prod.exec(service, *command)
     alone = prod.once(service, *command[1:], options=("--entrypoint", command[0]))
     assert alone.returncode not in (0, 125, 126, 127), alone.stderr

@@ -98,12 +98,11 @@ def test_no_secret_is_in_any_line_of_any_container(prod):
         ids += [answer.headers["X-Request-ID"] for answer in answers]
     for request_id in ids:
         logged(lambda request_id=request_id: prod.logs("nginx"), request_id=request_id)
-    seen = run("docker", "logs", prod.container("app"))
-    assert "bob" in seen.stdout, "what is no secret can be read"
-    assert "[hidden]" in seen.stdout
-    said = seen.stdout + seen.stderr + prod.compose("logs", "--no-color")
+    assert "bob" in prod.logs("app"), "what is no secret can be read"
+    assert "[hidden]" in prod.logs("app")
+    said = prod.compose("logs", "--no-color")
     assert CANARY not in said
-    assert prod.compose("exec", "-T", "db", "cat", "/run/secrets/postgres_password") not in said
+    assert prod.exec("db", "cat", "/run/secrets/postgres_password") not in said
 
 
 def test_all_that_gunicorn_and_the_application_say_is_json_on_stdout(prod):
@@ -131,26 +130,26 @@ def test_migrations_and_commands_log_the_same_way(prod):
 )
 def test_a_bad_connection_string_is_refused_without_its_password(prod, environment):
     commands = "flask wait-for-database --limit 0.1; flask db upgrade"
-    result = prod.once("migrate", "sh", "-c", commands, environment=environment)
+    result = prod.try_exec("app", "sh", "-c", commands, **environment)
     assert result.returncode == 1
     parsed(result.stdout)
     assert "Traceback" not in result.stderr
     assert CANARY not in result.stdout + result.stderr
-    assert CANARY not in prod.compose("logs", "--no-color", "db")
+    assert CANARY not in prod.said("db")
 
 
 def test_a_statement_that_fails_is_not_in_the_log_of_the_database(prod):
     """psycopg2 writes values into statements, and PostgreSQL would log both those and the key that exists already."""
     table = f"CREATE TABLE logged (token text PRIMARY KEY); INSERT INTO logged VALUES ('{CANARY}')"  # noqa: S608
-    psql = ("exec", "-T", "db", "psql", "-U", "app", "-c")
-    prod.compose(*psql, table)
+    psql = ("psql", "-U", "app", "-c")
+    prod.exec("db", *psql, table)
     try:
-        twice = run("docker", *prod.command, *psql, table.partition(";")[2], check=False)
+        twice = prod.try_exec("db", *psql, table.partition(";")[2])
         assert "duplicate key" in twice.stderr
-        until(lambda: "duplicate key" in prod.compose("logs", "db"), within=5)
-        assert CANARY not in prod.compose("logs", "db")
+        until(lambda: "duplicate key" in prod.said("db"), within=5)
+        assert CANARY not in prod.said("db")
     finally:
-        prod.compose(*psql, "DROP TABLE logged")
+        prod.exec("db", *psql, "DROP TABLE logged")
 
 
 def test_a_slow_statement_is_logged_with_its_request_and_its_time_and_nowhere_with_its_values(prod):
@@ -206,7 +205,7 @@ def log_file(prod):
     """As the documentation has it."""
     (path,) = re.findall(r"`LOG_FILE=(\S+)`", Path("docs/operations.md").read_text())
     yield {"LOG_FILE": path}
-    prod.compose("exec", "-T", "app", "sh", "-c", f"rm -f {path}*")
+    prod.exec("app", "sh", "-c", f"rm -f {path}*")
 
 
 def test_a_log_file_gets_what_every_service_of_the_application_says(prod, log_file):
@@ -219,7 +218,7 @@ def test_a_log_file_gets_what_every_service_of_the_application_says(prod, log_fi
         result = prod.once(service, "python", "-c", speak, environment=log_file)
         assert result.returncode == 0, service + result.stderr
         said += result.stdout
-    text = prod.compose("exec", "-T", "app", "cat", log_file["LOG_FILE"])
+    text = prod.exec("app", "cat", log_file["LOG_FILE"])
     assert len(parsed(text)) == 4
     assert text == said.strip()
 

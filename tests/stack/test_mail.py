@@ -42,7 +42,7 @@ def worker(prod, pair):
 
 
 def send(prod):
-    prod.compose("exec", "-T", "app", "flask", "send-test-mail", "you@example.com")
+    prod.exec("app", "flask", "send-test-mail", "you@example.com")
 
 
 def serve(pair):
@@ -81,7 +81,7 @@ def test_a_server_that_hangs_gets_each_mail_once_and_holds_up_no_job(prod, worke
     code = "from app import create_app; from flagstone.mail import send_mail\nwith create_app().app_context():\n"
     code += f"    for to in {addresses}: send_mail(to, 'Subject', 'Text')"
     with worker(TASK_TIME_LIMIT=2, MAIL_TIMEOUT=1, WORKER_PROCESSES=2, STEP_SECONDS=0) as said:
-        prod.compose("exec", "-T", "app", "python", "-c", code)
+        prod.exec("app", "python", "-c", code)
         until(lambda: "did not take a mail" in said(), within=30, what="it has been refused")
         with create_server(("0.0.0.0", PORT)):  # noqa: S104 - accepts and says nothing
             before = said().count("timed out")

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.shell import docker
+from tests.engine import exec_in
+from tests.shell import checked, docker
 from tests.stack.test_background import LAST
 from tests.wait import until
 
@@ -34,17 +35,21 @@ def count(site, *labels):
     return sum(found[name] for name in names if all(label in name for label in labels))
 
 
+def shell(site, script):
+    return checked(exec_in(site.address, "sh", "-c", script)).stdout
+
+
 def workers(site):
     look = "for p in /proc/[0-9]*; do [ $(cut -d' ' -f4 $p/stat) = 1 ] && echo ${p#/proc/}; done 2>/dev/null; true"
-    (master,) = docker("exec", site.address, "sh", "-c", "cat /proc/1/cmdline").split("\0")[:1]
-    assert "python" in master
     gunicorn = "grep -qa gunicorn /proc/$p/cmdline && echo $p"
-    script = f"for p in $({look}); do {gunicorn}; done; true"
-    return set(docker("exec", site.address, "sh", "-c", script).split())
+    script = f"tr '\\0' '\\n' </proc/1/cmdline | head -n 1; for p in $({look}); do {gunicorn}; done; true"
+    master, *pids = shell(site, script).split()
+    assert "python" in master
+    return set(pids)
 
 
 def files(site):
-    return set(docker("exec", site.address, "sh", "-c", "cd /tmp/metrics-* && ls").split())
+    return set(shell(site, "cd /tmp/metrics-* && ls").split())
 
 
 def ask(prod, paths):
@@ -60,7 +65,7 @@ def test_no_request_is_lost_or_counted_twice_when_a_process_is_replaced(prod, pr
     for round_ in range(1, 4):
         old, known = workers(probe), files(probe)
         assert len(old) == PROCESSES
-        docker("exec", probe.address, "sh", "-c", f"kill -KILL {min(old)}")
+        shell(probe, f"kill -KILL {min(old)}")
         until(lambda old=old: len(workers(probe) - old) == 1 and len(workers(probe)) == PROCESSES, within=15)
         assert count(probe, *rule) == before + 90 * round_
         ask(prod, [f"/api/items/{10**9 + number}" for number in range(90)])
@@ -116,7 +121,7 @@ def test_connections_of_a_killed_process_are_not_shown_for_ever(prod, probe):
         waits = [pool.submit(prod.site.request, "POST", "/wait?seconds=5") for _ in range(8)]
         until(lambda: scrape(probe)["database_pool_checked_out"] == 8, within=4)
         old = workers(probe)
-        docker("exec", probe.address, "sh", "-c", f"kill -KILL {' '.join(old)}")
+        shell(probe, f"kill -KILL {' '.join(old)}")
         until(lambda: len(workers(probe) - old) == PROCESSES, within=15)
         assert {wait.result().status for wait in waits} == {502}
     until(lambda: scrape(probe)["database_pool_checked_out"] == 0, within=5)

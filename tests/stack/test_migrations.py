@@ -11,11 +11,13 @@ SCRATCH = "postgresql://app@db/app_scratch"
 
 @pytest.fixture
 def scratch(prod):
-    """A database of its own; returns a function that runs flask on it."""
+    """A database of its own; returns a function that runs flask on it, and `flask migrate` as the service does."""
     prod.sql("CREATE DATABASE app_scratch OWNER app")
 
     def flask(*command):
-        return prod.once("migrate", "flask", *command, environment={"DATABASE_URL": SCRATCH})
+        if command == ("migrate",):
+            return prod.once("migrate", environment={"DATABASE_URL": SCRATCH})
+        return prod.try_exec("app", "flask", *command, DATABASE_URL=SCRATCH)
 
     try:
         yield flask
@@ -56,9 +58,8 @@ with create_app().app_context():
 
 
 def test_an_enum_can_be_migrated_back_and_forth(prod, scratch):
-    script = f"cp -r app/migrations /tmp/m; FLASK_RUN_FROM_CLI=1 exec python -c '{ENUM}'"
-    environment = {"DATABASE_URL": SCRATCH}
-    done = prod.once("migrate", "sh", "-c", script, environment=environment)
+    script = f"rm -rf /tmp/m; cp -r app/migrations /tmp/m; FLASK_RUN_FROM_CLI=1 exec python -c '{ENUM}'"
+    done = prod.try_exec("app", "sh", "-c", script, DATABASE_URL=SCRATCH)
     assert done.returncode == 0, done.stdout
 
 
@@ -68,7 +69,7 @@ def test_a_model_without_its_migration_is_found(prod, scratch):
 
 
 def in_scratch(prod, statement):
-    return prod.compose("exec", "-T", "db", "psql", "-U", "app", "-d", "app_scratch", "-Atc", statement)
+    return prod.exec("db", "psql", "-U", "app", "-d", "app_scratch", "-Atc", statement)
 
 
 def test_a_database_that_is_ahead_of_the_release_is_left_alone(prod, scratch):

@@ -4,6 +4,6 @@ from tests.unit.test_ops import login
 
 
 def test_without_a_user_it_is_not_there(prod):
-    password = prod.compose("exec", "-T", "app", "cat", "/run/secrets/ops_password")
+    password = prod.exec("app", "cat", "/run/secrets/ops_password")
     for headers in ({}, login("ops", password), login("", password), login("None", password)):
         assert prod.site.get("/ops/", headers=headers).status == 404

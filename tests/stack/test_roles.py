@@ -2,20 +2,16 @@
 
 import pytest
 
-from tests.shell import run
-
 SECRETS = {"app": "postgres_password", "app_b": "postgres_password_b"}
 SECRETS |= {role: f"postgres_{role}_password" for role in ("backup", "monitor")}
 
 
 def ask(stack, role, statement, database="app", **more):
     """The finished psql of a statement, from inside the network `data` with the role's own password."""
-    host = stack.address("db", "data")
     secret = (stack.folder / "secrets" / SECRETS.get(role, "postgres_password")).read_text()
-    words = {"host": host, "user": role, "dbname": database, "password": secret, **more}
+    words = {"host": "db", "user": role, "dbname": database, "password": secret, **more}
     login = " ".join(f"{name}={value}" for name, value in words.items())
-    call = ("docker", "exec", stack.container("db"), "psql", "-v", "ON_ERROR_STOP=1", "-Atc", statement, login)
-    return run(*call, check=False)
+    return stack.try_exec("db", "psql", "-v", "ON_ERROR_STOP=1", "-Atc", statement, login)
 
 
 @pytest.mark.parametrize("role", ["app", "app_b"])

@@ -77,14 +77,14 @@ def test_an_error_arrives_with_its_release_and_request_and_without_secrets(prod)
         (trace,) = until(lambda: arrived("transaction", "views.boom"), within=10, what="the transaction")
         assert trace["tags"]["request_id"] == answer.headers["X-Request-ID"]
         assert CANARY not in str(items)
-        assert prod.compose("exec", "-T", "redis", "cat", "/run/secrets/redis_password") not in str(items)
+        assert prod.exec("redis", "cat", "/run/secrets/redis_password") not in str(items)
 
 
 def test_an_error_in_the_worker_arrives_with_the_id_of_whoever_queued_it_and_without_arguments(prod):
     queue = "celery.send_task('flagstone.mail.deliver', ['nowhere', '', sys.argv[1]], headers={'request_id': 'queued'})"
     code = f"import sys; from flagstone.worker import celery; {queue}"
     with ingest() as (port, items), prod.without("worker"), prod.another("worker", SENTRY_DSN=dsn(port)):
-        prod.compose("exec", "-T", "app", "python", "-c", code, CANARY)
+        prod.exec("app", "python", "-c", code, CANARY)
         until(lambda: items, within=30, what="the event")
         (event,) = [json.loads(item) for kind, item in items if kind == "event"]
         assert event["exception"]["values"][0]["type"] == "TypeError"

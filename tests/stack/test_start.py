@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.engine import exec_in
 from tests.shell import run
 from tests.wait import until
 
@@ -67,13 +68,21 @@ def test_certbot_gets_the_time_that_dns_takes(prod):
 
 def test_nginx_serves_a_placeholder_outside_live_until_a_certificate_is_issued(prod):
     look = "ls /etc/letsencrypt; openssl x509 -noout -subject -in /run/nginx/tls/fullchain.pem"
-    said = prod.compose("exec", "-T", "nginx", "sh", "-c", look)
+    said = prod.exec("nginx", "sh", "-c", look)
     assert "placeholder" in said
     assert "current" not in said
 
 
 def test_a_placeholder_locks_nobody_out(prod):
     assert "Strict-Transport-Security" not in prod.site.get("/").headers
+
+
+@pytest.fixture(scope="module")
+def started_with(prod):
+    """A function that starts nginx with these settings, all of them in one container: that takes a quarter as long."""
+    config = prod.inspect("nginx")["Config"]
+    with prod.another("nginx", "--entrypoint", "sleep infinity") as idle:
+        yield lambda settings: exec_in(idle, *config["Entrypoint"], *config["Cmd"], **settings)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +125,8 @@ def test_a_placeholder_locks_nobody_out(prod):
         ({"DOMAIN": f"a.{LONG}"}, "DNS knows no name of more than 253"),
     ],
 )
-def test_nginx_refuses_settings_that_cannot_work_by_their_name(prod, wrong, said):
-    result = prod.once("nginx", environment=wrong)
+def test_nginx_refuses_settings_that_cannot_work_by_their_name(started_with, wrong, said):
+    result = started_with(wrong)
     assert result.returncode == 1
     assert said in result.stderr
 
@@ -130,12 +139,12 @@ def test_an_issued_pair_is_served_within_seconds_and_one_that_does_not_match_nev
     spoil = f"{make} -keyout {folder}/privkey.pem -out /dev/null"
 
     def script(commands):
-        prod.compose("exec", "-T", "certbot", "sh", "-ec", commands)
+        prod.exec("certbot", "sh", "-ec", commands)
 
     try:
         script(f"mkdir -p {folder}; {issue}; {spoil}")
-        issued = prod.compose("exec", "-T", "certbot", "cat", f"{folder}/fullchain.pem")
-        until(lambda: "key values mismatch" in prod.compose("logs", "nginx"), within=15)
+        issued = prod.exec("certbot", "cat", f"{folder}/fullchain.pem")
+        until(lambda: "key values mismatch" in prod.said("nginx"), within=15)
         assert prod.site.certificate() != issued
         script(f"mv {folder}/key {folder}/privkey.pem")
         until(lambda: prod.site.certificate() == issued, within=15)

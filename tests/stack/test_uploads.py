@@ -1,7 +1,5 @@
 """Files of users over the wire: nginx sends them, and only when the application says so."""
 
-from tests.shell import run
-
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
 BOUNDARY = "7MA4YWxkTrZu0gW"
 
@@ -36,8 +34,8 @@ def test_a_file_comes_back_byte_by_byte_from_nginx(stack):
 
 def test_the_folder_is_no_address(stack):
     upload(stack.site, "b.txt", b"nobody's business")
-    key = stack.compose("exec", "-T", "app", "ls", "-t", "/srv/uploads").split()[0]
-    assert stack.compose("exec", "-T", "nginx", "cat", f"/srv/uploads/{key}") == "nobody's business"
+    key = stack.exec("app", "ls", "-t", "/srv/uploads").split()[0]
+    assert stack.exec("nginx", "cat", f"/srv/uploads/{key}") == "nobody's business"
     for path in (f"/uploads/{key}", "/uploads/", f"/static/../uploads/{key}", f"/static/%2e%2e/uploads/{key}"):
         assert stack.site.get(path).status in (400, 404), path
 
@@ -50,5 +48,4 @@ def test_a_page_among_files_is_plain_text(stack):
 
 def test_nginx_cannot_write_them(stack):
     """That they outlive their containers: test_recovery.py."""
-    touch = (*stack.command, "exec", "-T", "nginx", "touch", "/srv/uploads/x")
-    assert run("docker", *touch, check=False, **stack.environment).returncode != 0
+    assert stack.try_exec("nginx", "touch", "/srv/uploads/x").returncode != 0

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.shell import docker
-from tests.stack.conftest import DOMAIN, RUNNING, Stack, production
+from tests.stack.conftest import DOMAIN, NO_BACKUPS, RUNNING, Stack, production
 from tests.tls.pebble import DIRECTORY, HOST, Front, pebble
 from tests.wait import until
 
@@ -18,7 +18,7 @@ class TlsStack(Stack):
 
     def on_disk(self):
         """The leaf that certbot keeps, as PEM; empty where there is none."""
-        return self.compose("exec", "-T", "nginx", "sh", "-c", f"cat {LIVE}/cert.pem 2>/dev/null || true")
+        return self.exec("nginx", "sh", "-c", f"cat {LIVE}/cert.pem 2>/dev/null || true")
 
     def issued(self):
         """The same, which must be what clients are shown: by each worker of nginx after three seconds."""
@@ -39,10 +39,10 @@ class TlsStack(Stack):
             raise AssertionError(self.compose("logs", "--tail", "5", "certbot", "nginx")) from error
 
     def certbot(self, option):
-        return self.compose("exec", "-T", "certbot", "python3", "/opt/flagstone/renew.py", option)
+        return self.exec("certbot", "python3", "/opt/flagstone/renew.py", option)
 
     def checks(self):
-        return self.compose("logs", "certbot").count("is good")
+        return self.said("certbot").count("is good")
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def authority():
 @pytest.fixture(scope="session")
 def tls(authority):
     """compose.prod.yaml without its certbot yet; names resolve to its nginx."""
-    settings = {"DOMAIN_ALIASES": f"www.{DOMAIN}", "ACME_SERVER": DIRECTORY}
+    settings = {"DOMAIN_ALIASES": f"www.{DOMAIN}", "ACME_SERVER": DIRECTORY, **NO_BACKUPS}
     settings["ACME_PROFILE"] = "default"  # asked for none, Pebble takes any of them
     stack = production("tls", "tests/tls/compose.yaml", kind=TlsStack, **settings)
     RUNNING.append(stack)

@@ -21,7 +21,7 @@ SERVED = "/run/nginx/tls/fullchain.pem"
 
 
 def describe(stack, *options):
-    return stack.compose("exec", "-T", "nginx", "openssl", "x509", "-noout", "-in", SERVED, *options)
+    return stack.exec("nginx", "openssl", "x509", "-noout", "-in", SERVED, *options)
 
 
 def names(stack):
@@ -64,13 +64,13 @@ def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first
 def test_names_added_and_removed_take_one_order_each(tls, authority, first):
     pem, orders = tls.issued(), authority.orders()
     more = {"DOMAIN_ALIASES": f"{WWW} shop.{DOMAIN}"}
-    tls.compose("up", "--detach", "certbot", "nginx", **more)
+    tls.compose("up", "--detach", "--no-deps", "certbot", "nginx", **more)
     pem = tls.await_other_than(pem)
     assert names(tls) == {f"DNS:{name}" for name in (DOMAIN, WWW, f"shop.{DOMAIN}")}
     tls.compose("restart", "certbot")
     until(lambda: tls.checks() > 1, within=30)
     assert authority.orders() == orders + 1
-    tls.compose("up", "--detach", "certbot", "nginx")
+    tls.compose("up", "--detach", "--no-deps", "certbot", "nginx")
     tls.await_other_than(pem)
     assert names(tls) == {f"DNS:{name}" for name in (DOMAIN, WWW)}
     assert authority.orders() == orders + 2
@@ -172,7 +172,7 @@ def test_a_dry_run_and_another_check_wait_for_each_other(tls, first):
 
 
 def test_the_status_says_what_is_served_and_what_comes_next(tls, first):
-    said = tls.compose("exec", "-T", "certbot", "python3", "/opt/flagstone/status.py")
+    said = tls.exec("certbot", "python3", "/opt/flagstone/status.py")
     fields = {line[:11].strip(): line[12:] for line in said.splitlines()}
     assert fields["names"] == f"{DOMAIN} {WWW}"
     assert "Pebble" in fields["issuer"]

@@ -38,7 +38,7 @@ HSTS = "%header{strict-transport-security}"
 @pytest.fixture(scope="module")
 def token(tls, first):
     folder = "/var/www/acme/.well-known/acme-challenge"
-    tls.compose("exec", "-T", "certbot", "sh", "-c", f"mkdir -p {folder} && echo there > {folder}/there")
+    tls.exec("certbot", "sh", "-c", f"mkdir -p {folder} && echo there > {folder}/there")
 
 
 @pytest.mark.parametrize("host", [DOMAIN, WWW, UNKNOWN, IP])
@@ -74,17 +74,17 @@ def test_the_redirect_from_www_says_so_too_and_plain_http_never(tls, first):
 def test_a_staging_certificate_locks_nobody_out_and_the_value_of_hsts_is_yours(tls, first):
     """A link to another server's folder, as ACME_SERVER=staging makes it."""
     before, folder = tls.issued(), "/etc/letsencrypt"
-    tls.compose("up", "--detach", "--wait", "nginx", HSTS="max-age=300; includeSubDomains; preload")
+    tls.compose("up", "--detach", "--wait", "--no-deps", "nginx", HSTS="max-age=300; includeSubDomains; preload")
     assert curl(tls, "h2", DOMAIN, "/", HSTS) == "max-age=300; includeSubDomains; preload"
-    link = tls.compose("exec", "-T", "certbot", "readlink", f"{folder}/current")
+    link = tls.exec("certbot", "readlink", f"{folder}/current")
 
     def point(target):
-        tls.compose("exec", "-T", "certbot", "ln", "-sfn", target, f"{folder}/current")
+        tls.exec("certbot", "ln", "-sfn", target, f"{folder}/current")
 
     try:
-        tls.compose("exec", "-T", "certbot", "ln", "-s", link.split("/")[0], f"{folder}/staging")
+        tls.exec("certbot", "ln", "-s", link.split("/")[0], f"{folder}/staging")
         point(f"staging/live/{DOMAIN}")
-        tls.compose("up", "--detach", "--wait", "nginx")
+        tls.compose("up", "--detach", "--wait", "--no-deps", "nginx")
         assert tls.issued() == before
         assert curl(tls, "h2", DOMAIN, "/", HSTS) == ""
     finally:

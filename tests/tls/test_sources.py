@@ -75,7 +75,7 @@ def test_your_own_certificate_is_served_and_a_new_one_at_its_place_too(tls, firs
         mine = Path(own["TLS_CERT_FILE"]).read_text().strip()
         until(lambda: tls.site.certificate() == mine, within=20)
         assert curl(tls, "h2", DOMAIN, "/", "%{http_code} %header{strict-transport-security}").startswith("200 max-age")
-        assert "renewing it is yours" in tls.compose("logs", "certbot")
+        assert "renewing it is yours" in tls.said("certbot")
         new = pair("own")  # written over the old one
         mine = Path(new["TLS_CERT_FILE"]).read_text().strip()
         until(lambda: tls.site.certificate() == mine, within=20)
@@ -85,7 +85,7 @@ def test_your_own_pair_that_does_not_fit_is_told_and_a_placeholder_served(tls, f
     pair("other")
     own = pair("own", key_of=str(FOLDER.resolve() / "other-key.pem"))
     with settings(tls, "nginx", **own):
-        until(lambda: "must belong together" in tls.compose("logs", "nginx"), within=20)
+        until(lambda: "must belong together" in tls.said("nginx"), within=20)
         tls.await_healthy("nginx")
 
 
@@ -120,7 +120,7 @@ def test_behind_somebody_elses_tls_its_word_counts(tls, behind):
         assert (plain.status, plain.headers["Location"]) == (308, f"https://{DOMAIN}/x?y=1")
         assert "Strict-Transport-Security" not in plain.headers
         assert site.get("/", host=f"www.{DOMAIN}", headers=ASKED).headers["Location"] == f"https://{DOMAIN}/"
-        assert "TLS=off" in tls.compose("logs", "certbot")
+        assert "TLS=off" in tls.said("certbot")
         tls.await_healthy("nginx", "certbot")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.attack.conftest import Attacked
 from tests.conftest import copy
-from tests.stack.conftest import development, production
+from tests.stack.conftest import NO_BACKUPS, development, production
 from tests.stack.test_mail import pair, worker  # noqa: F401 - fixtures
 
 USER = {"email": "tests@example.test", "password": "correct horse battery"}
@@ -41,7 +41,7 @@ def dev(checkout):
 
 @pytest.fixture(scope="session")
 def prod(checkout):
-    with used(production("app-prod", kind=Attacked, folder=checkout)) as stack:
+    with used(production("app-prod", kind=Attacked, folder=checkout, **NO_BACKUPS)) as stack:
         yield stack
 
 

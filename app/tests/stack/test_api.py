@@ -14,6 +14,6 @@ def test_a_note_is_created_listed_read_and_deleted(stack):
 
 def test_the_status_page_shows_the_stack_and_no_password(stack):
     page = stack.site.get("/").text
-    assert stack.compose("exec", "-T", "app", "printenv", "APP_ENV") in page
+    assert stack.exec("app", "printenv", "APP_ENV") in page
     for name in ("secret_key", "postgres_password", "redis_password"):
-        assert stack.compose("exec", "-T", "app", "cat", f"/run/secrets/{name}") not in page
+        assert stack.exec("app", "cat", f"/run/secrets/{name}") not in page

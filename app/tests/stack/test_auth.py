@@ -1,6 +1,5 @@
 """Signing in over the wire: cookies, tokens, and a change of keys while requests go on."""
 
-import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +131,7 @@ def test_a_user_is_disabled_and_enabled_on_the_command_line(prod):
     user = sign_up(prod.stranger, "disabled@example.test")
 
     def flask(command):
-        prod.compose("exec", "-T", "app", "flask", "user", command, "disabled@example.test")
+        prod.exec("app", "flask", "user", command, "disabled@example.test")
 
     flask("disable")
     assert user.get("/api/whoami").status == 401
@@ -174,12 +173,12 @@ def test_another_key_signs_without_a_lost_request_and_tokens_of_the_former_stay_
 
 def test_users_are_made_by_make(dev):
     command = ("user", "create", "made@example.test", "--password", "correct horse battery")
-    assert "is there" in dev.compose("exec", "-T", "app", "flask", *command)
+    assert "is there" in dev.exec("app", "flask", *command)
     answer = dev.stranger.post_json("/api/token", USER | {"email": "made@example.test"})
     assert answer.status == 200
 
 
 def test_no_private_key_is_in_the_image_or_the_environment(prod):
-    image = json.loads(docker("inspect", prod.container("app")))[0]["Image"]
+    image = prod.inspect("app")["Image"]
     assert "PRIVATE KEY" not in docker("history", "--no-trunc", image)
     assert "PRIVATE KEY" not in docker("inspect", prod.container("app"))

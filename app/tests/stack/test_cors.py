@@ -3,7 +3,7 @@
 import pytest
 
 from app.tests.stack.conftest import USER
-from tests.stack.test_cors import ORIGINS, write
+from tests.stack.edge.test_cors import ORIGINS, write
 
 NOTE = {"title": "from another site"}
 

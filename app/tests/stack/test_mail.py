@@ -23,7 +23,7 @@ def test_a_lost_password_is_replaced_by_a_link_in_a_mail(prod, worker, pair):
     code += "with create_app().test_request_context(base_url='https://example.test'):\n"
     code += "    request_link('forgetful@example.test', 'forgot')"
     with serve(pair) as mailbox, worker():
-        prod.compose("exec", "-T", "app", "python", "-c", code)
+        prod.exec("app", "python", "-c", code)
         until(lambda: mailbox.messages, within=30, what="a mail")
     text = message_from_string(mailbox.texts()[0], policy=default).get_content()
     new = {"password": "another one than that"}

@@ -61,10 +61,10 @@ def test_a_job_that_was_never_queued_or_that_redis_lost_is_queued_again(prod):
         waits, lost = order(prod), order(prod)
         prod.redis("lpop", LAST)
         prod.sql("UPDATE report SET created_at = created_at - interval '2 minutes' WHERE state = 'queued'")
-        prod.compose("exec", "-T", "app", "celery", "--quiet", "--app", "flagstone.worker", "call", QUEUE_LOST)
+        prod.exec("app", "celery", "--quiet", "--app", "flagstone.worker", "call", QUEUE_LOST)
     for status in (waits, lost):
         await_done(prod, status)
-    said = prod.compose("logs", "worker")
+    said = prod.said("worker")
     assert [f"Report {status[-36:]} was lost" in said for status in (waits, lost)] == [False, True]
 
 
