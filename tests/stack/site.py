@@ -8,6 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+# One for all: to make one that knows the system's authorities takes longer than the whole request.
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
+
 
 @dataclass
 class Answer:
@@ -42,9 +46,7 @@ class Site:
         """An open socket; with TLS the certificate is not verified (tests/tls does that)."""
         connection = self.connect_to(self.port)
         if self.tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            connection = context.wrap_socket(connection, server_hostname=(host or self.host).partition(":")[0])
+            connection = TLS.wrap_socket(connection, server_hostname=(host or self.host).partition(":")[0])
         return connection
 
     def certificate(self):
