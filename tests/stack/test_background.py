@@ -220,7 +220,7 @@ def test_a_worker_or_beat_that_hangs_is_unhealthy(prod):
         await_state(prod, "unhealthy", within=80)
     finally:
         signal_all(prod, "CONT", "worker", "beat")
-    await_state(prod, "healthy", within=30)
+    await_state(prod, "healthy", within=60)
 
 
 @pytest.mark.long

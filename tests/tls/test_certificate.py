@@ -148,7 +148,7 @@ def test_a_profile_of_short_life_is_renewed_in_time_and_nginx_is_unhealthy_while
         datetime.strptime(line.split("=")[1], "%b %d %H:%M:%S %Y %Z") for line in describe(tls, "-dates").splitlines()
     )
     assert FLEETING - 2 <= (end - start).total_seconds() <= FLEETING
-    until(lambda: tls.inspect("nginx")["State"]["Health"]["Status"] == "unhealthy", within=60)
+    until(lambda: tls.inspect("nginx")["State"]["Health"]["Status"] == "unhealthy", within=150)
     assert "will expire" in tls.inspect("nginx")["State"]["Health"]["Log"][-1]["Output"]
     assert tls.site.get("/").status == 200
     tls.certbot("--now")
