@@ -1,13 +1,14 @@
 """This application in Python, without services. What it runs on has its tests in tests/."""
 
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import event
 
 from app import create_app
-from app.auth import passwords
+from app.auth import keys, passwords
 from flagstone.extensions import db
 
 # Where only these tests run, they need of tests/ what pytest finds there by itself otherwise.
@@ -40,9 +41,15 @@ def queries(app):
     event.remove(engine, "before_cursor_execute", note)
 
 
+read, generate = cache(keys.load_pem_private_key), cache(keys.generate_private_key)
+
+
 @pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch):
+def quick_secrets(monkeypatch):
+    """Hashes that cost nothing, and one key for all applications that have none of their own."""
     monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(keys, "load_pem_private_key", read)
+    monkeypatch.setattr(keys, "generate_private_key", generate)
 
 
 @pytest.fixture

@@ -112,7 +112,8 @@ def under_load(stack):
     visits = [load.page, load.page, load.row, load.row, load.upload, load.kept_connection, load.kept_connection]
     threads = [threading.Thread(target=load.repeat, args=(visit,)) for visit in (*visits, load.http2)]
     # curl knows HTTP/3, and reads /health as fast as that.
-    by_curl = [Client(stack, protocol, f"https://{stack.site.host}/health") for protocol in ("h2", "h3")]
+    health = f"https://{stack.site.host}/health"
+    by_curl = [Client(stack, protocol, health, rate=f"{1 / PAUSE:.0f}/s") for protocol in ("h2", "h3")]
     for thread in threads:
         thread.start()
     try:

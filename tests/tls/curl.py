@@ -26,10 +26,10 @@ def curl(stack, protocol, host, path, wanted="%{http_code} %{redirect_url}"):
 class Client:
     """Keeps asking until it is stopped, over one connection as long as the server keeps it."""
 
-    def __init__(self, stack, protocol, url):
+    def __init__(self, stack, protocol, url, rate="20/s"):
         self.protocol = protocol
         told = ("--write-out", "%{stderr}%{http_code} %{exitcode} %{num_connects}\n", "--output", "/dev/null")
-        words = command(stack, protocol, "--rate", "20/s", *told, url)
+        words = command(stack, protocol, "--rate", rate, *told, url)
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
 
     def stop(self):
