@@ -1,6 +1,6 @@
 """The models and the migrations say the same, and each migration leads back."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,14 +84,21 @@ def test_a_database_that_is_ahead_of_the_release_is_left_alone(prod, scratch):
 def test_a_migration_lets_others_pass_while_a_table_is_in_use(prod, scratch):
     """It gives its place in the queue up, for whoever comes after it waits for it; and tries again."""
     assert scratch("db", "upgrade", "0001").returncode == 0
-    holding = threading.Thread(
-        target=in_scratch, args=(prod, "BEGIN; LOCK TABLE alembic_version IN SHARE MODE; SELECT pg_sleep(10)")
-    )
-    holding.start()
-    try:
-        until(lambda: in_scratch(prod, "SELECT 1 FROM pg_locks WHERE mode = 'ShareLock'"), within=20)
-        done = scratch("migrate")
-    finally:
-        holding.join()
+    hold = "BEGIN; LOCK TABLE alembic_version IN SHARE MODE; SELECT pg_sleep(120)"
+
+    def locks(which):
+        here = "locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        return in_scratch(prod, f"SELECT pid FROM pg_locks WHERE {here} AND {which}")  # noqa: S608
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(prod.try_exec, "db", "psql", "-U", "app", "-d", "app_scratch", "-c", hold)
+        holder = until(lambda: locks("granted AND mode = 'ShareLock'"), within=30)
+        migrated = pool.submit(scratch, "migrate")
+        try:
+            until(lambda: locks("NOT granted"), within=60, what="the migration waits")
+            until(lambda: not locks("NOT granted"), within=20, what="it has stepped back")
+        finally:
+            prod.sql(f"SELECT pg_terminate_backend({holder})")
+        done = migrated.result()
     assert done.returncode == 0, done.stderr
     assert "A table is in use, trying again" in done.stdout
