@@ -1,5 +1,6 @@
 """The two stacks as their compose files describe them, each a project of its own, up once for all tests."""
 
+import fcntl
 import os
 import socket
 from contextlib import contextmanager
@@ -172,14 +173,16 @@ class Stack:
 
     def up(self):
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
-        for network in ("edge", "web"):
-            docker("network", "connect", "--alias", HERE, f"{self.project}_{network}", socket.gethostname())
+        with networks(fcntl.LOCK_EX):
+            for network in ("edge", "web"):
+                docker("network", "connect", "--alias", HERE, f"{self.project}_{network}", socket.gethostname())
         self.await_health("ok")
 
     def down(self, *options):
-        for network in ("edge", "web"):
-            leave = ("network", "disconnect", "--force", f"{self.project}_{network}", socket.gethostname())
-            run("docker", *leave, check=False)
+        with networks(fcntl.LOCK_EX):
+            for network in ("edge", "web"):
+                leave = ("network", "disconnect", "--force", f"{self.project}_{network}", socket.gethostname())
+                run("docker", *leave, check=False)
         self.compose("down", "--remove-orphans", "--timeout", "2", *options)
 
     def end(self):
@@ -200,6 +203,15 @@ class Stack:
 
     def __exit__(self, *_):
         self.end()
+
+
+@contextmanager
+def networks(lock):
+    """Chromium drops what it is loading when a network of this container comes or goes: who adds or removes one waits
+    until no process of the tests has a page open."""
+    with Path("/tmp/networks").open("w") as file:
+        fcntl.flock(file, lock)
+        yield
 
 
 @cache

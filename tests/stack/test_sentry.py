@@ -109,7 +109,9 @@ def test_no_request_waits_for_a_sentry_that_does_not_answer(prod, state):
             alone = max(ask("/")[1] for _ in range(5))
             with ThreadPoolExecutor(5) as pool:
                 answers = list(pool.map(ask, ["/boom"] * 300))
-            assert {status for status, _ in answers} == {500}
+            statuses = [status for status, _ in answers]
+            assert statuses.count(500) > 100, "more than its queue holds"
+            assert {*statuses} <= {500, 503}, "the latter where the machine is busy"
             assert max(duration for _, duration in answers) < 3
             durations = [ask("/") for _ in range(5)]
             assert {status for status, _ in durations} == {200}

@@ -1,12 +1,13 @@
 """The Content Security Policy in a real browser: what it reports becomes lines from which the policy can be written."""
 
+import fcntl
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.stack.browser import browser
-from tests.stack.conftest import DOMAIN, nginx_with
+from tests.stack.conftest import DOMAIN, networks, nginx_with
 from tests.wait import until
 
 LISTEN = (
@@ -29,14 +30,15 @@ def to_allow(lines):
 
 def visit(chromium, path):
     """What of the page works, and which directives it offends."""
-    page = chromium.new_page(base_url=f"https://{DOMAIN}", ignore_https_errors=True)
-    page.add_init_script(LISTEN)
-    page.goto(path)
-    for button in page.get_by_role("button").all():
-        button.click()
-    page.wait_for_load_state("networkidle")
-    styled = page.evaluate("getComputedStyle(document.querySelector('p')).color") == "rgb(1, 2, 3)"
-    return dict(page.evaluate("({...document.body.dataset})"), styled=styled), page.evaluate("refused")
+    with networks(fcntl.LOCK_SH):
+        page = chromium.new_page(base_url=f"https://{DOMAIN}", ignore_https_errors=True)
+        page.add_init_script(LISTEN)
+        page.goto(path)
+        for button in page.get_by_role("button").all():
+            button.click()
+        page.wait_for_load_state("networkidle")
+        styled = page.evaluate("getComputedStyle(document.querySelector('p')).color") == "rgb(1, 2, 3)"
+        return dict(page.evaluate("({...document.body.dataset})"), styled=styled), page.evaluate("refused")
 
 
 def test_a_page_that_moves_in_works_and_its_log_says_what_to_add_until_the_policy_lets_it(prod):

@@ -1,5 +1,6 @@
 """What passes between a client and the application as it was meant: large headers, events, streams, WebSockets."""
 
+import fcntl
 import http.client
 import re
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from tests.shell import docker
 from tests.stack.browser import browser
-from tests.stack.conftest import DOMAIN
+from tests.stack.conftest import DOMAIN, networks
 from tests.wait import until
 
 EDGE = 16 * 1024  # nginx/site/proxy.conf
@@ -86,7 +87,7 @@ def test_a_browser_opens_one_from_a_page_of_the_site_and_from_no_other(prod):
         socket.onmessage = event => done(event.data);
         socket.onclose = event => done(event.code);
     })"""
-    with browser(prod) as chromium:
+    with browser(prod) as chromium, networks(fcntl.LOCK_SH):
         page = chromium.new_context(ignore_https_errors=True).new_page()
         page.route("https://evil.test/", lambda route: route.fulfill(body="another site"))
         page.goto(f"https://{DOMAIN}/health/live")
