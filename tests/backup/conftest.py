@@ -56,8 +56,8 @@ class Kept:
     def remembered(self, name):
         return json.loads(self.in_backup("cat", f"/backup/state/{name}.json"))
 
-    def in_backup(self, *command, **options):
-        return self.stack.exec("backup", *command, **options)
+    def in_backup(self, *command):
+        return self.stack.exec("backup", *command)
 
     def add_row(self, name):
         """A committed one; returns a moment after it, and before whatever follows."""

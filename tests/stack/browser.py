@@ -1,6 +1,5 @@
 """A real browser on a stack's site: what it complains of, and what keeps people out, fails the test."""
 
-import fcntl
 from contextlib import contextmanager
 
 from axe_playwright_python.sync_playwright import Axe
@@ -42,7 +41,7 @@ def visitor(chromium, size, fine=(), **options):
         **options,
     )
     seen, asked = [], set()
-    with networks(fcntl.LOCK_SH):
+    with networks():
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: seen.append(message.text) if message.type in ("error", "warning") else None)

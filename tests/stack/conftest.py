@@ -173,13 +173,13 @@ class Stack:
 
     def up(self):
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")
-        with networks(fcntl.LOCK_EX):
+        with networks(change=True):
             for network in ("edge", "web"):
                 docker("network", "connect", "--alias", HERE, f"{self.project}_{network}", socket.gethostname())
         self.await_health("ok")
 
     def down(self, *options):
-        with networks(fcntl.LOCK_EX):
+        with networks(change=True):
             for network in ("edge", "web"):
                 leave = ("network", "disconnect", "--force", f"{self.project}_{network}", socket.gethostname())
                 run("docker", *leave, check=False)
@@ -206,11 +206,11 @@ class Stack:
 
 
 @contextmanager
-def networks(lock):
+def networks(change=False):
     """Chromium drops what it is loading when a network of this container comes or goes: who adds or removes one waits
     until no process of the tests has a page open."""
     with Path("/tmp/networks").open("w") as file:
-        fcntl.flock(file, lock)
+        fcntl.flock(file, fcntl.LOCK_EX if change else fcntl.LOCK_SH)
         yield
 
 

@@ -1,6 +1,5 @@
 """The Content Security Policy in a real browser: what it reports becomes lines from which the policy can be written."""
 
-import fcntl
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,7 +29,7 @@ def to_allow(lines):
 
 def visit(chromium, path):
     """What of the page works, and which directives it offends."""
-    with networks(fcntl.LOCK_SH):
+    with networks():
         page = chromium.new_page(base_url=f"https://{DOMAIN}", ignore_https_errors=True)
         page.add_init_script(LISTEN)
         page.goto(path)

@@ -1,6 +1,5 @@
 """What passes between a client and the application as it was meant: large headers, events, streams, WebSockets."""
 
-import fcntl
 import http.client
 import re
 import time
@@ -87,7 +86,7 @@ def test_a_browser_opens_one_from_a_page_of_the_site_and_from_no_other(prod):
         socket.onmessage = event => done(event.data);
         socket.onclose = event => done(event.code);
     })"""
-    with browser(prod) as chromium, networks(fcntl.LOCK_SH):
+    with browser(prod) as chromium, networks():
         page = chromium.new_context(ignore_https_errors=True).new_page()
         page.route("https://evil.test/", lambda route: route.fulfill(body="another site"))
         page.goto(f"https://{DOMAIN}/health/live")
