@@ -7,11 +7,14 @@ import socket
 import time
 
 PATIENCE = 15  # seconds; nginx may be starting
+NO_ADDRESS = "{} has no address in DNS: add an A record that points to this server"
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}  # of IPv6 in a container: nothing is learnt
 
 
 def problem(names, webroot):
     """Put a file where certbot puts its own, and fetch it by each name. Returns None, or what is wrong."""
+    if nameless := next(filter(has_no_address, names), None):
+        return NO_ADDRESS.format(nameless)
     token = f"preflight-{secrets.token_hex(16)}"
     file = webroot / ".well-known/acme-challenge" / token
     try:
@@ -30,12 +33,24 @@ def problem(names, webroot):
         file.unlink()
 
 
+def has_no_address(name):
+    """As DNS says. Where it does not answer, that may pass."""
+    try:
+        return not addresses(name)
+    except socket.gaierror as error:
+        return error.errno != socket.EAI_AGAIN
+
+
+def addresses(name):
+    return sorted({info[4][0] for info in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)})
+
+
 def unreached(name, token):
     try:
-        addresses = sorted({info[4][0] for info in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)})
+        found = addresses(name)
     except OSError:
-        return f"{name} has no address in DNS: add an A record that points to this server"
-    for address in addresses:
+        return NO_ADDRESS.format(name)
+    for address in found:
         connection = http.client.HTTPConnection(address, timeout=5)
         try:
             connection.request("GET", f"/.well-known/acme-challenge/{token}", headers={"Host": name})
