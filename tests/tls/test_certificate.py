@@ -161,7 +161,9 @@ def test_a_profile_of_short_life_is_renewed_in_time_and_nginx_is_unhealthy_while
 def test_a_dry_run_orders_at_the_authority_and_keeps_nothing(tls, authority, first):
     before, orders = tls.issued(), authority.orders()
     assert "went well" in tls.certbot("--dry-run")
-    assert authority.orders() == orders + 1
+    # Two where Pebble takes an authorization for proven, as it does once in a hundred even when it is told never to:
+    # https://github.com/letsencrypt/pebble/blob/main/wfe/wfe.go. certbot then withdraws it, and orders anew.
+    assert orders < authority.orders() <= orders + 2
     assert tls.issued() == before
 
 
