@@ -138,6 +138,21 @@ def test_it_can_not_write_where_its_code_lies(pair):
     assert stack.exec(service, "sh", "-c", tries) == ""
 
 
+STARTS = {
+    "app": ("-c", "import flagstone.wsgi"),
+    "certbot": ("/opt/flagstone/renew.py", "--healthy"),
+    "backup": ("/opt/flagstone/daemon.py", "--healthy"),
+}
+
+
+@pytest.mark.parametrize("service", STARTS)
+def test_what_it_loads_is_compiled(prod, service):
+    """As it can not write there, each start and each health check would compile it anew."""
+    said = prod.try_exec(service, "python3", "-v", *STARTS[service]).stderr
+    assert "\n# code object from '/" in said
+    assert re.findall(r"^# code object from (/.*)", said, re.MULTILINE) == []
+
+
 def test_it_is_on_its_networks_only(pair):
     stack, service = pair
     networks = stack.inspect(service)["NetworkSettings"]["Networks"]
