@@ -16,7 +16,15 @@ LOG=releases/log # time, release, who, result, migrations
 
 export COMPOSE_FILE=compose.prod.yaml
 compose() { docker compose "$@"; }
-find_nginx() { NGINX=$(compose ps --quiet nginx); } # once: Compose takes a quarter of a second to tell
+# What `compose ps --quiet` lists, in a fifth of the time.
+containers() { # service [options of docker ps]
+  docker ps --quiet --no-trunc --filter "label=com.docker.compose.project=$PROJECT" \
+    --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False "${@:2}"
+}
+find_containers() {
+  PROJECT=$(compose config --format json | sed -n 's/^  "name": "\(.*\)",\{0,1\}$/\1/p')
+  NGINX=$(containers nginx)
+}
 in_nginx() { docker exec "$NGINX" "$@"; }
 
 record() { # result
@@ -62,7 +70,7 @@ get_images() {
 # `up` would run migrate and static before each service that needs them; `up --no-deps` and `run` leave something else.
 run_once() { # service: one that ends
   compose create --no-build "$1"
-  docker start --attach "$(compose ps --all --quiet "$1")"
+  docker start --attach "$(containers "$1" --all)"
 }
 migrate() {
   run_once migrate
@@ -71,12 +79,12 @@ migrate() {
 start_beside() {
   compose create --no-recreate --no-build --scale "app=$((RUNNING + 1))" app
   # shellcheck disable=SC2046 # a list of containers
-  docker start $(compose ps --all --quiet app)
+  docker start $(containers app --all)
 }
 start_workers() { # [--force-recreate]
   compose create --no-build "$@" worker beat
   # shellcheck disable=SC2046
-  docker start $(compose ps --all --quiet worker beat)
+  docker start $(containers worker --all) $(containers beat --all)
 }
 
 # From here on the new one is what serves, and what a plain `up -d` keeps. Whatever may fail for want of room is before.
@@ -103,7 +111,7 @@ NGINX_DRAIN=5
 renew_edge() {
   if differs nginx; then
     compose run --rm --no-deps --no-TTY nginx nginx -t -q
-    docker stop --time "$NGINX_DRAIN" "$(compose ps --quiet nginx)"
+    docker stop --time "$NGINX_DRAIN" "$NGINX"
     compose up --detach --no-deps --no-build --wait nginx
   fi
   compose up --detach --no-deps --no-build certbot backup
@@ -127,7 +135,7 @@ prune() {
     grep -qxF "${image##*:}" <<<"$kept" || docker rmi "$image" || true
   done
 }
-image_name() { docker inspect --format '{{.Config.Image}}' "$(compose ps --all --quiet app | sed '2,$d')" | sed 's/:[^:]*$//'; }
+image_name() { docker inspect --format '{{.Config.Image}}' "$(containers app --all | sed '2,$d')" | sed 's/:[^:]*$//'; }
 deployed() { [ ! -e "$LOG" ] || awk -F '\t' '$4 == "serves" { print $2 }' "$LOG" | tac; } # newest first
 
 undo() { # exit code
@@ -138,7 +146,7 @@ undo() { # exit code
     record serves
     return
   fi
-  for container in $(compose ps --all --quiet --no-trunc app); do
+  for container in $(containers app --all); do
     [ "$container" = "$LIVE" ] || docker rm --force "$container"
   done >/dev/null 2>&1
   [ -z "$PUBLISHED" ] || RELEASE=$FORMER run_once static >/dev/null 2>&1 || true
@@ -149,7 +157,7 @@ undo() { # exit code
 # Whatever an earlier one left when it was killed: containers of `app` that do not serve.
 tidy() {
   local container
-  for container in $(compose ps --quiet --no-trunc app); do
+  for container in $(containers app); do
     if [ -n "$LIVE" ] && [ "$container" != "$LIVE" ]; then
       say tidied "a container that an interrupted deploy left"
       docker stop "$container" >/dev/null && docker rm "$container" >/dev/null
@@ -158,7 +166,7 @@ tidy() {
 }
 
 release() { # what it does until the new container is started
-  find_nginx
+  find_containers
   LIVE=$(live) FORMER='' NEW='' PUBLISHED='' SWITCHED='' MIGRATIONS='' STEP=start
   [ -z "$LIVE" ] || FORMER=$(release_of "$LIVE")
   export RELEASE
@@ -177,10 +185,10 @@ release() { # what it does until the new container is started
   else
     PUBLISHED=1
     step static run_once static
-    OLD=$(compose ps --quiet --no-trunc app)
+    OLD=$(containers app)
     RUNNING=$(wc -w <<<"$OLD")
     step started start_beside
-    NEW=$(compose ps --quiet --no-trunc app | grep -vxF "$OLD")
+    NEW=$(containers app | grep -vxF "$OLD")
     step healthy healthy
     step switched switch
     SWITCHED=1 # there is nothing to undo any more
@@ -213,7 +221,7 @@ deploy() { # [tag or commit]
 
 lock_live() { # what for
   lock "$1"
-  find_nginx
+  find_containers
   LIVE=$(live)
   [ -n "$LIVE" ] || fail "nothing serves; start it: docker compose -f compose.prod.yaml up -d"
 }
@@ -238,7 +246,7 @@ rollback() { # [release]
 releases() {
   local now='' image release
   [ -e "$LOG" ] || fail "none yet: make deploy"
-  find_nginx
+  find_containers
   LIVE=$(live)
   [ -z "$LIVE" ] || now=$(release_of "$LIVE")
   image=$(image_name)
