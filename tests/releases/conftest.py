@@ -92,5 +92,4 @@ def server():
     server.git("init", "--quiet")
     server.commit("The first release")
     with stack:
-        server.deploy()
         yield server

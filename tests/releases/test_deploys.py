@@ -67,12 +67,12 @@ def check(load, at_least):
     load.check_rows()
 
 
-def test_no_request_is_lost_by_three_releases_and_a_way_back(server):
+def test_no_request_is_lost_by_two_releases_and_a_way_back(server):
     with under_load(server.stack) as load:
-        for number, change in enumerate((change_code, add_migration, change_static_files)):
+        for number, change in enumerate((add_migration, change_static_files)):
             print(release(server, change, number))
         print(roll_back(server))
-    check(load, at_least=1000)
+    check(load, at_least=700)
     # What is there now is what a plain `up -d` would make: it replaces nothing.
     before = server.containers()
     server.stack.compose("up", "--detach", "--wait")
