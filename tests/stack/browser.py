@@ -25,7 +25,7 @@ def browser(stack):
     ARTIFACTS.mkdir(exist_ok=True)
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=arguments)
         yield chromium
         chromium.close()
 

@@ -49,7 +49,7 @@ def test_chromium_stays_on_this_site_wherever_it_is_sent(app):
             return redirect(text).get_wsgi_headers(request.environ)["Location"]
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
         read = "texts => texts.map(text => URL.parse(text, 'https://site.test/enter')?.origin)"
         origins = browser.new_page().evaluate(read, [sent(text) for text in passed])
         browser.close()
