@@ -51,9 +51,14 @@ def pytest_configure(config):
         enter_copy()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+# By how long they take, and one that mostly waits beside two that compute.
+GROUPS = ["attacked", "faulty", "prod", "app prod", "server", "prod/edge", "kept", "tls", "dev", "monitored", "machine",
+          "app dev", "images"]  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-xdist reads the marks, and after pytest has sorted
 def pytest_collection_modifyitems(items):
-    """What shares a stack runs in one process, the largest groups first; any other test in whichever is free.
+    """What shares a stack runs in one process, in the order of GROUPS; any other test in whichever is free.
 
     The production stack has more tests than all others: it is up twice, and once of them for tests/stack/edge alone.
     """
@@ -68,11 +73,19 @@ def pytest_collection_modifyitems(items):
             stack = ("app " if item.path.is_relative_to(ROOT / "app") else "") + min(stacks)
             part = "/edge" if stack == "prod" and item.path.parent.name == "edge" else ""
             item.add_marker(pytest.mark.xdist_group(stack + part))
+    yield
+    if WORKER:
+        items.sort(key=lambda item: GROUPS.index(group) if (group := group_of(item)) in GROUPS else len(GROUPS))
+
+
+def group_of(item):
+    mark = item and item.get_closest_marker("xdist_group")
+    return mark and mark.args[0]
 
 
 def stack_of(item):
-    mark = item and item.get_closest_marker("xdist_group")
-    return mark and mark.args[0].partition("/")[0]
+    group = group_of(item)
+    return group and group.partition("/")[0]
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has ended what this test alone had
