@@ -28,7 +28,7 @@ psql: ## A SQL shell as the application's role, or make psql <script.sql (prod=1
 	@$(compose) exec $(tty) db psql --set ON_ERROR_STOP=1 --username app app
 
 ##@ Check
-parallel := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+parallel := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 test: ## Test each promise, on stacks of its own: make test, or make test t="tests/stack -k redirect"
 	@tests/run.sh pytest $(or $(t),$(parallel))
 test-all: ## Also break, kill, fill and crowd whatever can be, as a fork's CI does each night: an hour

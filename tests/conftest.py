@@ -47,7 +47,7 @@ def enter_copy():
 
 
 def pytest_configure(config):
-    if config.option.dist == "no":  # `make test` runs three processes, and one that only tells them what to do
+    if config.option.dist == "no":  # `make test` runs four processes, and one that only tells them what to do
         enter_copy()
 
 

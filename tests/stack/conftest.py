@@ -178,18 +178,18 @@ class Stack:
                 docker("network", "connect", "--alias", HERE, f"{self.project}_{network}", socket.gethostname())
         self.await_health("ok")
 
-    def down(self, *options):
+    def down(self, *options, within=2):
         with networks(change=True):
             for network in ("edge", "web"):
                 leave = ("network", "disconnect", "--force", f"{self.project}_{network}", socket.gethostname())
                 run("docker", *leave, check=False)
-        self.compose("down", "--remove-orphans", "--timeout", "2", *options)
+        self.compose("down", "--remove-orphans", "--timeout", str(within), *options)
 
     def end(self):
         """For good, if it has not ended yet."""
         if self in RUNNING:
             RUNNING.remove(self)
-            self.down("--volumes")
+            self.down("--volumes", within=0)
 
     def __enter__(self):
         RUNNING.append(self)
