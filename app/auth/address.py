@@ -4,7 +4,7 @@ import unicodedata
 
 import email_validator
 
-LENGTH = 254  # of the column, and RFC 5321
+LENGTH = 254  # bytes, by RFC 5321; and of the column
 
 # Whether mail gets there is the mail server's to say: .local and .test are in use inside.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -18,8 +18,8 @@ def normal(text: str) -> str:
     local, domain, _ = parts(text)
     if unicodedata.normalize("NFKC", local) != local:
         raise ValueError("expected an address without ligatures, full-width letters and the like")
-    if len(f"{local}@{domain}") > LENGTH:
-        raise ValueError(f"expected at most {LENGTH} characters")
+    if len(f"{local}@{domain}".encode()) > LENGTH:  # in lower case some letters take more of them
+        raise ValueError(f"expected at most {LENGTH} bytes")
     return f"{local}@{domain}"
 
 

@@ -85,6 +85,7 @@ def test_an_address_that_looks_like_another_or_reaches_nobody_is_refused(client,
 @settings(max_examples=300, deadline=None)
 @given(local=TEXTS, domain=TEXTS)
 @example(local="\u0130", domain="\u0130.test")
+@example(local="\u023a" * 115, domain="example.test")
 def test_the_normal_form_of_an_address_is_its_own_and_fits(local, domain):
     for text in (f"{local}@example.test", f"user@{domain}.test"):
         try:
