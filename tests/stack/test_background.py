@@ -86,12 +86,12 @@ def test_a_job_whose_process_is_killed_is_tried_again(prod):
 
 
 def test_killing_the_worker_in_mid_job_loses_no_job(prod):
-    with settings(prod, TASK_TIME_LIMIT=6, STEP_SECONDS=0.45):
+    with settings(prod, TASK_TIME_LIMIT=8, STEP_SECONDS=0.45):
         job = order(prod)
         await_progress(prod, job, 30)
         signal_all(prod, "KILL", "worker")
         assert prod.site.get(job).json["state"] == "running"
-        await_done(prod, job, within=60)
+        await_done(prod, job, within=90)
 
 
 @pytest.mark.long

@@ -4,14 +4,16 @@ import json
 import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from ipaddress import IPv6Network
 
 import pytest
 
 from tests.shell import docker, run
-from tests.stack.conftest import DOMAIN, nginx_with
+from tests.stack.conftest import DOMAIN, TEST_ID, nginx_with
 from tests.wait import until
 
-NETWORK = "fd5a:9e1c:77::/64"
+OWN = TEST_ID.split("-")[2]  # eight hexadecimal digits: two runs on one machine have networks of their own
+NETWORK = str(IPv6Network(f"fd5a:{OWN[:4]}:{OWN[4:]}::/64"))
 
 
 def curl(prod, network, *arguments):
