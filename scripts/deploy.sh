@@ -21,9 +21,10 @@ containers() { # service [options of docker ps]
   docker ps --quiet --no-trunc --filter "label=com.docker.compose.project=$PROJECT" \
     --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False "${@:2}"
 }
-find_containers() {
+find_live() {
   PROJECT=$(compose config --format json | sed -n 's/^  "name": "\(.*\)",\{0,1\}$/\1/p')
   NGINX=$(containers nginx)
+  LIVE=$(live)
 }
 in_nginx() { docker exec "$NGINX" "$@"; }
 
@@ -166,8 +167,7 @@ tidy() {
 }
 
 release() { # what it does until the new container is started
-  find_containers
-  LIVE=$(live) FORMER='' NEW='' PUBLISHED='' SWITCHED='' MIGRATIONS='' STEP=start
+  FORMER='' NEW='' PUBLISHED='' SWITCHED='' MIGRATIONS='' STEP=start
   [ -z "$LIVE" ] || FORMER=$(release_of "$LIVE")
   export RELEASE
   trap 'undo $?' EXIT
@@ -216,13 +216,13 @@ deploy() { # [tag or commit]
   fi
   RELEASE=$(git describe --always --abbrev=12 --exclude '*')
   [ -z "$(git status --porcelain)" ] || RELEASE+=-$(date +%s)
+  find_live
   release deploy
 }
 
 lock_live() { # what for
   lock "$1"
-  find_containers
-  LIVE=$(live)
+  find_live
   [ -n "$LIVE" ] || fail "nothing serves; start it: docker compose -f compose.prod.yaml up -d"
 }
 
@@ -246,8 +246,7 @@ rollback() { # [release]
 releases() {
   local now='' image release
   [ -e "$LOG" ] || fail "none yet: make deploy"
-  find_containers
-  LIVE=$(live)
+  find_live
   [ -z "$LIVE" ] || now=$(release_of "$LIVE")
   image=$(image_name)
   tail -n 20 "$LOG" | column -t -s $'\t'
