@@ -8,6 +8,7 @@ served. A refusal by us would cost several times as much.
 import logging
 import os
 import time
+from collections import deque
 from contextlib import suppress
 
 from flagstone.live import FOLDER
@@ -15,6 +16,7 @@ from flagstone.live import FOLDER
 FILE = FOLDER / "busy"
 LATE = 0.5  # seconds that a request waits until it is begun
 SPELL = 0.25  # seconds in which none was in time: a hiccup is no crowd
+CROWD = 16  # that the process begins while one waits: behind fewer of them it is the machine that has no time
 LAST = 0.1  # seconds: the youngest of those who wait, when the next ones may come
 FORGOTTEN = 3  # seconds after which a file is nobody's: who made it looks after it each second
 SILENCE = 60  # seconds from one line in the log to the next
@@ -28,14 +30,16 @@ class Gate:
 
     def __init__(self) -> None:
         self.late_since = self.closed_at = NEVER
-        self.began_at = self.told_at = 0.0
+        self.told_at = 0.0
+        self.began = deque([0.0] * CROWD, maxlen=CROWD)
 
     def begin(self, came_at: float) -> None:
         """A request is begun that nginx has handed on at that time."""
-        self.began_at = now = time.time()
+        now, few = time.time(), self.began[0] < came_at
+        self.began.append(now)
         if came_at > self.closed_at - LAST:
             self.open()
-        if now - came_at < LATE:
+        if few or now - came_at < LATE:
             self.late_since = NEVER
         elif self.late_since == NEVER:
             self.late_since = now
@@ -60,7 +64,7 @@ class Gate:
         with suppress(FileNotFoundError):
             if self.closed_at != NEVER:
                 os.utime(FILE)
-                if self.began_at < now - LATE:
+                if self.began[-1] < now - LATE:
                     self.open()
             elif FILE.stat().st_mtime < now - FORGOTTEN:
                 FILE.unlink()

@@ -65,6 +65,19 @@ def test_a_site_at_work_and_one_request_that_holds_up_others_close_nothing(clock
     assert not closed()
 
 
+def test_a_few_on_a_machine_that_has_no_time_close_nothing(clock):
+    gate = busy.Gate()
+    begin(clock, gate, 1, waited=0)
+    begin(clock, gate, 100, waited=1, pause=1 / (busy.CROWD - 1))
+    assert not closed()
+
+
+def test_a_crowd_for_a_page_that_takes_long_to_compute_closes(clock):
+    gate = busy.Gate()
+    begin(clock, gate, 2 * busy.CROWD, waited=5, pause=5 / (busy.CROWD + 1))
+    assert closed()
+
+
 def test_one_that_is_late_now_and_then_closes_nothing(clock):
     gate = busy.Gate()
     for _ in range(5):
@@ -99,7 +112,8 @@ def test_the_file_of_a_process_that_lives_stays_in_spite_of_others(clock, monkey
     gate, other, utime = crowd(clock), busy.Gate(), os.utime
     monkeypatch.setattr(os, "utime", lambda file: utime(file, (clock.now, clock.now)))
     for _ in range(10):
-        gate.began_at = clock.now = clock.now + 1
+        clock.now += 1
+        begin(clock, gate, 1, waited=clock.now - gate.closed_at + 1)
         gate.look()
         other.look()
         assert closed()
