@@ -62,7 +62,7 @@ def roll_back(server):
 
 
 def check(load, at_least):
-    assert load.failed == [], f"{len(load.failed)} of {load.total}"
+    assert load.failed == [], f"{len(load.failed)} of {load.total}: {load.failed[:20]}"
     assert load.total >= at_least
     load.check_rows()
 

@@ -76,9 +76,9 @@ def compute(seconds):
 )
 def test_who_holds_the_loop_is_in_the_log_with_its_stack(tmp_path, busy):
     said = run(f"{PATCHED}{BEAT}{WATCHED}gevent.sleep(0.2)\n{busy}\ngevent.sleep(0.3)\n", tmp_path)
-    line = next(json.loads(line) for line in said.splitlines() if "The event loop was held for" in line)
-    assert "in compute" in line["message"]
-    assert "in compute" in line["stack"]
+    lines = [json.loads(line) for line in said.splitlines() if "The event loop was held for" in line]
+    # A machine that stands still is in the log, too.
+    assert any("in compute" in line["message"] and "in compute" in line["stack"] for line in lines), lines
 
 
 def test_who_holds_it_for_less_than_the_limit_or_waits_is_not(tmp_path):

@@ -67,7 +67,7 @@ def test_a_crowd_of_logins_makes_nobody_else_wait(process):
     alone, started = p99(process), time.monotonic()
     with logins(process) as statuses:
         beside = p99(process)
-        until(lambda: statuses.count(400) >= 10, within=180)
+        until(lambda: statuses.count(400) >= 3, within=180)  # before they give up, on a busy machine
         hashing = (time.monotonic() - started) / statuses.count(400)
     print(f"p99 {alone:.4f} s alone, {beside:.4f} s beside a crowd, in which a hash takes {hashing:.3f} s")  # pytest -s
     assert set(statuses) <= {400, 503}
