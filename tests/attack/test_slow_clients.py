@@ -30,7 +30,7 @@ def test_slow_bodies_over_http_3_cost_nobody_100_ms_either(attacked):
     crowd = ("nice", *command(attacked, "h3", *slow, *many))
     with attacked.watched(), attacked.visitor(), subprocess.Popen(crowd, stdout=subprocess.DEVNULL) as process:
         until(lambda: process.poll() is not None, within=60)
-    until(lambda: attacked.logs("nginx").count("HTTP/3.0") >= begun + 200, within=5)
+    until(lambda: attacked.logs("nginx").count("HTTP/3.0") >= begun + 200, within=30)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.stack.conftest import DOMAIN, nginx_with
+from tests.stack.edge.test_maintenance import maintenance
 from tests.wait import until
 
 PAGE_BURST, LOGIN_BURST = 101, 6  # nginx/http/rate-limits.conf.template: the first, and its burst
@@ -37,6 +38,15 @@ def test_whoever_asks_too_often_is_told_so_in_his_own_format_and_when_to_try_aga
         request_id = api.headers["X-Request-ID"]
         (line,) = until(lambda: [it for it in prod.logs("nginx").splitlines() if request_id in it], within=5)
         assert json.loads(line)["upstream"] == "", "the application is not asked"
+
+
+def test_who_is_refused_already_and_asks_too_often_is_told_so_in_his_own_format_too(prod):
+    with maintenance(prod), nginx_with(prod, RATE_LIMIT="1r/m"):
+        assert statuses(prod.site, PAGE_BURST, "/api/items") == [503] * PAGE_BURST
+        api, page = prod.site.get("/api/items"), prod.site.get("/")
+        assert (api.status, api.json["error"]["status"], page.status) == (429, 429, 429)
+        assert "Too many requests" in page.text
+        assert api.headers["Retry-After"] == page.headers["Retry-After"] == "10"
 
 
 def test_the_limit_is_a_rate_and_passes_by_itself(prod):
