@@ -60,7 +60,7 @@ def test_a_statement_that_takes_too_long_is_given_up_with_its_connection(prod, p
     """Half of its answer may be on its way: neither the next request nor PostgreSQL goes on with it."""
     answer = sql(probe, "SELECT pg_sleep(60) AS slow")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-    assert "SELECT pg_sleep(60) AS slow" in docker("logs", probe.address)
+    until(lambda: "SELECT pg_sleep(60) AS slow" in docker("logs", probe.address), within=5)
     assert [sql(probe, "SELECT 1").status for _ in range(4)] == [200] * 4
     count = "select count(*) from pg_stat_activity where query like '%60) AS slow' and state = 'active'"
     until(lambda: prod.sql(count) == "0", within=15)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.shell import docker
+from tests.wait import until
 
 
 def test_a_whole_stack_is_healthy(stack):
@@ -55,8 +56,8 @@ def test_a_redis_at_its_limit_of_memory_is_no_lost_cache_and_serves_nothing_old(
         assert prod.site.get("/health").json["status"] == "ok"
     finally:
         limit("128mb")
+    until(lambda: "Redis refuses" in prod.logs("app"), within=5)
     assert prod.logs("app").count("The cache is lost") == before
-    assert "Redis refuses" in prod.logs("app")
 
 
 def test_a_lost_database_is_503_and_recovers(stack):

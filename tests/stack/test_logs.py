@@ -98,8 +98,8 @@ def test_no_secret_is_in_any_line_of_any_container(prod):
         ids += [answer.headers["X-Request-ID"] for answer in answers]
     for request_id in ids:
         logged(lambda request_id=request_id: prod.logs("nginx"), request_id=request_id)
-    assert "bob" in prod.logs("app"), "what is no secret can be read"
-    assert "[hidden]" in prod.logs("app")
+    until(lambda: "bob" in prod.logs("app"), within=5, what="what is no secret can be read")
+    until(lambda: "[hidden]" in prod.logs("app"), within=5)
     said = prod.compose("logs", "--no-color")
     assert CANARY not in said
     assert prod.exec("db", "cat", "/run/secrets/postgres_password") not in said

@@ -103,7 +103,7 @@ def report(site, body=REPORT, **headers):
 def test_a_report_is_logged_once(prod):
     for _ in range(20):
         assert report(prod.site).status == 204
-    lines = [line for line in prod.logs("app").splitlines() if "https://once.test" in line]
+    lines = until(lambda: [it for it in prod.logs("app").splitlines() if "https://once.test" in it], within=5)
     processes = prod.exec("app", "nproc")
     assert 1 <= len(lines) <= int(processes)
 
