@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import subprocess
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -39,17 +38,6 @@ def new_name():
     return f"{os.environ['TEST_ID']}-image-{secrets.token_hex(4)}"
 
 
-def once(name, *command, options=(), **more):
-    """Run `command` in a new container, to its end; returns the CompletedProcess."""
-    container = new_name()
-    options = ("--rm", "--interactive", f"--name={container}", *options)
-    try:
-        return run("docker", "run", *options, reference(name), *command, **{"timeout": 20, **more})
-    except subprocess.TimeoutExpired:  # the client is gone, its container is not
-        docker("rm", "--force", "--volumes", container)
-        raise
-
-
 class Container:
     def __init__(self, name):
         self.name = name
@@ -61,9 +49,6 @@ class Container:
 
     def logs(self):
         return "".join(engine.logs(self.name))
-
-    def exit_code(self, within=30):
-        return int(docker("wait", self.name, timeout=within))
 
     def uid(self):
         """Of its first process, whoever it was started as."""
@@ -86,6 +71,21 @@ def started(name, *command, options=(), files=()):
         yield container
     finally:
         docker("rm", "--force", "--volumes", container.name)
+
+
+def once(name, *command, options=(), files=()):
+    """Exit code and output of a container that ends by itself.
+
+    It stays until that is read: of one that is over at once, the Engine closes the streams whether or not it has
+    opened them, and loses what was said (handleContainerExit in daemon/monitor.go).
+    """
+    image = settings(name)
+    words = (*(image["Entrypoint"] or ()), *(command or image["Cmd"]))
+    stay = 'exec 2>&1; "$@"; echo "exited $?"; exec sleep 60'
+    with started(name, "-c", stay, "sh", *words, options=(*options, "--entrypoint=sh"), files=files) as container:
+        container.until_it_logs("exited ")
+        output, _, code = container.logs().rpartition("exited ")
+        return int(code), output
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.images.container import once, reference, settings, shell, started, tools, version, write
+from tests.images.container import once, reference, settings, shell, tools, version, write
 
 # Those of our configuration that a build can be without.
 MODULES = {"http_ssl", "http_v2", "http_v3", "http_realip", "http_stub_status"}
@@ -29,8 +29,7 @@ def start(folder, files, *options, command=("nginx", "-v")):
     folder.chmod(0o755)
     targets = {"templates": "/", "scripts/.": "/docker-entrypoint.d"}
     present = [(folder / source, target) for source, target in targets.items() if (folder / source).exists()]
-    with started("nginx", *command, options=options, files=present) as nginx:
-        return nginx.exit_code(), nginx.logs()
+    return once("nginx", *command, options=options, files=present)
 
 
 def test_a_container_is_nginx_in_the_foreground():
@@ -39,13 +38,13 @@ def test_a_container_is_nginx_in_the_foreground():
 
 
 def test_nginx_is_the_tags_version_with_the_fixes_of_2026():
-    number = re.search(r"nginx/([\d.]+)", once("nginx", "nginx", "-v").stderr)[1]
+    number = re.search(r"nginx/([\d.]+)", once("nginx", "nginx", "-v")[1])[1]
     assert number.startswith(version("nginx") + ".")
     assert tuple(map(int, number.split("."))) >= LEAST
 
 
 def test_the_modules_of_our_configuration_are_built_in():
-    options = once("nginx", "nginx", "-V").stderr.split()
+    options = once("nginx", "nginx", "-V")[1].split()
     assert {option.removeprefix("--with-").removesuffix("_module") for option in options} >= MODULES
 
 

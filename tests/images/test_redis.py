@@ -11,8 +11,8 @@ def test_a_container_is_the_server():
 
 
 def test_server_and_client_are_of_the_tags_version():
-    assert f"v={version('redis')}." in once("redis", "redis-server", "--version").stdout
-    assert f"redis-cli {version('redis')}." in once("redis", "redis-cli", "--version").stdout
+    assert f"v={version('redis')}." in once("redis", "redis-server", "--version")[1]
+    assert f"redis-cli {version('redis')}." in once("redis", "redis-cli", "--version")[1]
 
 
 def test_its_configuration_may_come_by_stdin_to_an_unprivileged_process():
@@ -30,7 +30,7 @@ def test_the_data_directory_belongs_to_redis():
 
 
 def test_redis_is_999_and_another_command_is_left_alone():
-    assert once("redis", "id", "redis").stdout.startswith("uid=999(redis) gid=999(redis)")
+    assert once("redis", "id", "redis")[1].startswith("uid=999(redis) gid=999(redis)")
 
 
 def test_a_new_volume_belongs_to_it_and_keeps_what_was_written_over_a_crash():

@@ -8,6 +8,7 @@ from ipaddress import IPv6Network
 
 import pytest
 
+from tests.engine import exec_in
 from tests.shell import docker, run
 from tests.stack.conftest import DOMAIN, TEST_ID, nginx_with
 from tests.wait import until
@@ -19,8 +20,12 @@ NETWORK = str(IPv6Network(f"fd5a:{OWN[:4]}:{OWN[4:]}::/64"))
 def curl(prod, network, *arguments):
     """From another container, which has an address of its own, or the host's."""
     image = docker("inspect", "--format", "{{.Image}}", socket.gethostname())
-    name = ("--name", f"{prod.project}-curl", "--network", network)
-    return run("docker", "run", "--rm", *name, image, "curl", "--silent", "--insecure", *arguments, check=False)
+    name = f"{prod.project}-curl"
+    docker("run", "--detach", "--name", name, "--network", network, image, "sleep", "60")
+    try:
+        return exec_in(name, "curl", "--silent", "--insecure", *arguments)
+    finally:
+        docker("rm", "--force", name)
 
 
 @contextmanager
