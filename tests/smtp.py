@@ -63,6 +63,7 @@ def mail_server(pair=None, host="127.0.0.1", port=None, login=False, password="h
         context.load_cert_chain(*pair)
     mailbox = Mailbox(password)
     options = {"tls_context": context, "require_starttls": bool(pair), "hostname": host, "port": port}
+    options["ready_timeout"] = 60
     if login:
         options |= {"authenticator": mailbox.authenticate, "auth_required": True, "auth_require_tls": bool(pair)}
         options["auth_exclude_mechanism"] = ["LOGIN"]  # aiosmtpd's asks in words of its own

@@ -76,7 +76,7 @@ def forgiving(redis, monkeypatch):
 
 def plug_in(redis, forgiving):
     redis.plugged = True
-    forgiving.recovery.join(timeout=5)
+    forgiving.recovery.join(timeout=60)
     assert not forgiving.lost
 
 

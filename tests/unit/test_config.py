@@ -202,7 +202,7 @@ def test_the_process_ends_at_once_with_readable_lines_and_no_traceback(command):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

@@ -110,7 +110,8 @@ def test_what_nginx_keeps_is_out_of_date_when_another_one_takes_the_place(contai
     assert pages() != of_first
 
 
-def test_each_time_that_pages_are_forgotten_their_link_leads_elsewhere_and_never_nowhere(container):
+def test_each_time_that_pages_are_forgotten_their_link_leads_elsewhere_and_never_nowhere(container, monkeypatch):
+    monkeypatch.setattr(live, "OUTLIVED", 600)
     container("first")
     live.take_if_vacant()
     seen = [pages()]

@@ -114,7 +114,7 @@ def test_a_command_that_fails_logs_one_event_and_no_traceback():
     script = "from app import create_app; app = create_app(); app.cli.command('fail')(lambda: 1 / 0); app.cli(['fail'])"
     environ = {"APP_ENV": "Test", "LOG_FORMAT": "json", "PATH": "/usr/bin"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
     last = json.loads(done.stdout.splitlines()[-1])
@@ -211,9 +211,9 @@ def seconds(text):
 
 @pytest.mark.parametrize("word", ["a", "password=", 'token="', "://x:", " "])
 def test_a_line_that_a_stranger_made_long_costs_little(word):
-    """In proportion to its length: what takes the square of it would take sixteen times as long."""
-    text = word * 10_000
-    assert seconds(text * 4) < 8 * seconds(text)
+    """In proportion to its length: what takes the square of it would take 256 times as long."""
+    text = word * 2_500
+    assert seconds(text * 16) < 64 * seconds(text)
 
 
 def write_lines(path, writer):
@@ -229,7 +229,8 @@ def test_a_file_that_several_processes_rotate_loses_no_line(tmp_path):
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
+        assert writer.exitcode == 0
     files = [file for file in tmp_path.iterdir() if file.suffix != ".lock"]
     written = [line.split()[:2] for file in files for line in file.read_text().splitlines()]
     assert sorted(written) == sorted([str(writer), str(number)] for writer in range(3) for number in range(1000))
@@ -253,11 +254,11 @@ def test_a_log_file_that_cannot_be_opened_is_a_fault_of_its_setting(tmp_path):
 def test_without_an_address_nothing_of_sentry_is_imported():
     script = "import sys; from app import create_app; create_app(); sys.exit('sentry_sdk' in sys.modules)"
     environ = {"APP_ENV": "Test", "PATH": "/usr/bin"}
-    assert subprocess.run([sys.executable, "-c", script], env=environ, timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], env=environ, timeout=120, check=False).returncode == 0
 
 
 def test_gunicorns_master_loads_no_flask_for_its_settings_and_its_log():
     read = "from flagstone import config, log; log.configure(config.load())"
     script = f"import sys; {read}; sys.exit('flask' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", script], timeout=120, check=False)
     assert done.returncode == 0

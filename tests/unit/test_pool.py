@@ -14,10 +14,10 @@ def waiters():
     """Starts one who waits for the queue, and returns what he will get."""
     with ThreadPoolExecutor() as threads:
 
-        def start(queue, timeout=10):
-            before = len(queue.turns)
+        def start(queue, timeout=60):
+            before = {*queue.turns}
             future = threads.submit(queue.get, timeout=timeout)
-            until(lambda: len(queue.turns) == before + 1, within=5)
+            until(lambda: {*queue.turns} - before or future.done(), within=60)
             return future
 
         yield start
@@ -30,7 +30,7 @@ def test_who_comes_later_does_not_take_what_came_back_for_a_waiter(waiters):
         queue.put("connection")
         with pytest.raises(Empty):
             queue.get(block=False)
-    assert waiter.result(5) == "connection"
+    assert waiter.result(60) == "connection"
 
 
 def test_waiters_come_in_turn(waiters):
@@ -38,16 +38,16 @@ def test_waiters_come_in_turn(waiters):
     line = [waiters(queue) for _ in range(5)]
     for number, waiter in enumerate(line):
         queue.put(number)
-        assert waiter.result(5) == number
+        assert waiter.result(60) == number
 
 
 def test_the_next_one_is_called_when_one_gives_up(waiters):
     queue = InTurn(2)
-    hasty, patient = waiters(queue, timeout=0.2), waiters(queue)
+    hasty, patient = waiters(queue, timeout=1), waiters(queue)
     with pytest.raises(Empty):
-        hasty.result(5)
+        hasty.result(60)
     queue.put("connection")
-    assert patient.result(5) == "connection"
+    assert patient.result(60) == "connection"
     queue.put("another")
     assert queue.get(block=False) == "another"
     with pytest.raises(Empty):

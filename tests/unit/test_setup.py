@@ -270,7 +270,12 @@ def test_a_person_at_a_terminal_may_say_yes_to_stand_ins(machine, reply, built):
     path = f"{machine.checkout / 'stubs'}:{os.environ['PATH']}"
     setup = [str(machine.checkout / "scripts/setup.sh")]
     result = subprocess.run(
-        setup, stdin=theirs, capture_output=True, text=True, timeout=20, env={**os.environ, **NO_REGISTRY, "PATH": path}
+        setup,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **NO_REGISTRY, "PATH": path},
     )
     assert ("built" in result.stdout) == built
     assert (result.returncode == 0) == built
