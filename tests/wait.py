@@ -2,12 +2,14 @@
 
 import time
 
+PATIENCE = 180  # seconds: for what comes at all, on a machine that does something else as well
 
-def until(condition, *, within: float, what: str = ""):
+
+def until(condition, *, within: float = PATIENCE, what: str = ""):
     """Call `condition` until it returns something true, and return that.
 
-    An AssertionError or OSError raised meanwhile counts as "not yet". Fails after `within` seconds,
-    saying what was last seen. A call that is under way then is waited for, and may still succeed.
+    An AssertionError or OSError raised meanwhile counts as "not yet". Fails when a call
+    that began after `within` seconds did, saying what was last seen.
     """
     deadline = time.monotonic() + within
     while True:
@@ -18,6 +20,6 @@ def until(condition, *, within: float, what: str = ""):
                 return seen
         except (AssertionError, OSError) as error:
             seen = error
-        if time.monotonic() > deadline:
+        if started > deadline:
             raise AssertionError(f"not within {within} s: {what or condition}; last seen: {seen!r}")
         time.sleep(min(max(0.1, time.monotonic() - started), 1))  # what is waited for has the processor as long

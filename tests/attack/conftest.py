@@ -76,7 +76,7 @@ class Attacked(Stack):
         start = ("run", "--detach", "--name", name, "--network", f"{self.project}_edge", image, "python", "-c", script)
         docker(*start, self.site.address, DOMAIN, path)
         try:
-            until(lambda: docker("logs", name).count("\n") > 60, within=60)
+            until(lambda: docker("logs", name).count("\n") > 60)
             begun = time.monotonic()
             yield
             docker("stop", "--time", "5", name)

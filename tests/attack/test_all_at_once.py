@@ -75,6 +75,6 @@ def attack(stack, kind, crowd):
 def test_five_minutes_of_all_attacks_at_once_lose_nothing(attacked):
     attackers = attack(attacked, Attackers, CROWD)
     assert 201 in attackers.statuses["write"] & attackers.statuses["upload"]
-    until(lambda: stored(attacked) == named(attacked), within=60)
+    until(lambda: stored(attacked) == named(attacked))
     assert_whole(attacked, attackers.files)
     assert {str(row) for row in attackers.rows} <= set(attacked.sql("SELECT id FROM probe_item").split())

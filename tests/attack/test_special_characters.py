@@ -32,7 +32,7 @@ def test_a_mail_leaves_with_its_password_by_the_queue(attacked):
     host = "0.0.0.0"  # noqa: S104 - its networks are the tests' own
     with mail_server(pair, host=host, port=PORT, login=True, password=MAIL_PASSWORD) as mailbox:
         attacked.exec("app", "flask", "send-test-mail", "you@example.com")
-        until(lambda: mailbox.messages, within=30, what="a mail")
+        until(lambda: mailbox.messages, what="a mail")
     assert mailbox.logins == [("user", MAIL_PASSWORD)]
 
 

@@ -85,13 +85,13 @@ class Kept:
                               "print(urlopen('http://127.0.0.1:9100/metrics').read().decode())")  # fmt: skip
         return dict(line.rsplit(" ", 1) for line in text.splitlines())
 
-    def await_state(self, name, condition, within):
+    def await_state(self, name, condition):
         def seen():
             memory = self.remembered(name)
             assert condition(memory), memory
             return memory
 
-        return until(seen, within=within, what=name)
+        return until(seen, what=name)
 
 
 def keeper(name, *files, **environment):
@@ -109,5 +109,5 @@ def keeper(name, *files, **environment):
 def kept():
     kept = keeper("kept")
     with kept.stack:
-        kept.await_state("base", lambda memory: memory.get("time"), within=60)
+        kept.await_state("base", lambda memory: memory.get("time"))
         yield kept

@@ -66,7 +66,7 @@ def faulty(s3):
         meet(kept)
         kept.stack.compose("up", "--detach", "--wait", *PARTS)
         kept.stack.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
-        kept.await_state("base", lambda memory: memory.get("time"), within=60)
+        kept.await_state("base", lambda memory: memory.get("time"))
         yield kept
     finally:
         kept.stack.down("--volumes")
@@ -82,13 +82,13 @@ def health(kept):
     return kept.in_backup(*command)
 
 
-def await_health(kept, words, within=60):
+def await_health(kept, words):
     def seen():
         said = health(kept)
         assert re.search(words, said) if words else not said, said
         return True
 
-    until(seen, within=within, what=f"health: {words}")
+    until(seen, what=f"health: {words}")
 
 
 def good_backups(kept):
@@ -100,7 +100,7 @@ def recovers(kept):
     """A fault meanwhile. Afterwards the next backups come by themselves, and none of those before is harmed."""
     before, began = good_backups(kept), time.time()
     yield
-    kept.await_state("send", lambda memory: memory["time"] > began and not memory["problem"], within=90)
+    kept.await_state("send", lambda memory: memory["time"] > began and not memory["problem"])
     await_health(kept, "")
     assert good_backups(kept) >= before
     assert "no errors were found" in restic(kept, "check")
@@ -113,9 +113,9 @@ def restic(kept, *arguments):
 def test_the_repository_is_away(faulty, s3):
     with recovers(faulty):
         began = time.time()
-        faulty.await_state("send", lambda memory: memory["time"] > began, within=60)
+        faulty.await_state("send", lambda memory: memory["time"] > began)
         s3.stop()  # between two of them: amid one, restic itself tries for 15 minutes
-        failed = faulty.await_state("send", lambda memory: memory["problem"], within=90)
+        failed = faulty.await_state("send", lambda memory: memory["problem"])
         assert "was not done within" in failed["problem"]
         assert "refused" in failed["problem"]
         await_health(faulty, "send: the newest is .* old")
@@ -131,9 +131,7 @@ def test_the_password_is_a_wrong_one(faulty):
         try:
             file.chmod(0o644)
             file.write_text("x" * 40)
-            failed = faulty.await_state(
-                "send", lambda memory: "backup_password" in (memory["problem"] or ""), within=60
-            )
+            failed = faulty.await_state("send", lambda memory: "backup_password" in (memory["problem"] or ""))
             assert "is not the password of the repository" in failed["problem"]
             said = faulty.script("restore", check=False)
             assert "is not the password of the repository" in said.stderr
@@ -159,10 +157,10 @@ def test_the_container_is_killed_amid_a_backup(faulty):
     with recovers(faulty):
         began, container = time.time(), faulty.stack.container("backup")
         docker("exec", "--detach", container, "python3", "/opt/flagstone/daemon.py", "--base")
-        until(lambda: "restic" in docker("top", container, "-eo", "pid,args") and under_way(faulty), within=60)
+        until(lambda: "restic" in docker("top", container, "-eo", "pid,args") and under_way(faulty))
         kill("KILL", docker("inspect", "--format", "{{.State.Pid}}", container))
-        until(lambda: docker("inspect", "--format", "{{.RestartCount}}", container) != "0", within=30)
-        until(lambda: not under_way(faulty), within=30, what="what was half written is removed")
+        until(lambda: docker("inspect", "--format", "{{.RestartCount}}", container) != "0")
+        until(lambda: not under_way(faulty), what="what was half written is removed")
         faulty.backup()
         assert faulty.remembered("base")["time"] > began
 
@@ -181,8 +179,8 @@ def test_a_piece_of_work_is_killed(faulty):
             lines = docker("top", container, "-eo", "pid,args").splitlines()
             return [line.split()[0] for line in lines if line.endswith("daemon.py --base")]
 
-        kill("KILL", *until(jobs, within=30))
-        failed = faulty.await_state("base", lambda memory: memory["failures"], within=30)
+        kill("KILL", *until(jobs))
+        failed = faulty.await_state("base", lambda memory: memory["failures"])
         assert "killed by SIGKILL" in failed["problem"]
         again(faulty)
 
@@ -197,7 +195,7 @@ def test_the_database_kept_no_more_wal_for_it(faulty):
         faulty.stack.sql("CHECKPOINT")
         assert faulty.stack.sql("SELECT wal_status FROM pg_replication_slots") == "lost"
         docker("start", faulty.stack.container("backup"))
-        faulty.await_state("base", lambda memory: memory["lineage"] not in ("", lineage), within=90)
+        faulty.await_state("base", lambda memory: memory["lineage"] not in ("", lineage))
         log = faulty.stack.logs("backup")
         assert "There is a gap, so a new base backup is made" in log
 
@@ -244,7 +242,7 @@ def test_another_machine_has_it_all_from_repository_and_password(faulty):
         other.read_env()
         assert other.stack.sql("SELECT sum(i) FROM t") == expected
         docker("network", "connect", f"{other.stack.project}_edge", socket.gethostname())
-        other.stack.await_health("ok", within=60)
+        other.stack.await_health("ok")
     finally:
         other.stack.down("--volumes")
         docker("start", faulty.stack.container("backup"))
@@ -280,10 +278,10 @@ def test_another_repository_begins_with_a_base_backup_and_speaks_sftp(faulty, tm
         file.write_text(key + known.replace("ed25519 ", "ed25519 AAAA"))
         began = time.time()
         again(faulty, **settings)
-        failed = faulty.await_state("base", lambda memory: memory["tried"] > began and memory["problem"], within=60)
+        failed = faulty.await_state("base", lambda memory: memory["tried"] > began and memory["problem"])
         assert "Host key verification failed" in failed["problem"]
         file.write_text(key + known)
-        faulty.await_state("base", lambda memory: memory["time"] > began and not memory["problem"], within=60)
+        faulty.await_state("base", lambda memory: memory["time"] > began and not memory["problem"])
         faulty.script("backup", **settings)
         assert faulty.script("backups", **settings).stdout.count("UTC") == 2
         faulty.script("drill", **settings)
@@ -296,7 +294,7 @@ def test_the_disk_gets_full(faulty):
     files = ("compose.prod.yaml", "tests/backup/small.yaml")
     small = replace(faulty, stack=replace(faulty.stack, files=files, environment=environment))
     again(small)
-    small.await_state("base", lambda memory: memory.get("time"), within=90)
+    small.await_state("base", lambda memory: memory.get("time"))
     with recovers(small):
         small.in_backup("sh", "-c", "head -c 300000000 /dev/zero >/backup/filler")
         said = small.script("backup", check=False)

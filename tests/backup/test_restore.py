@@ -64,9 +64,9 @@ def test_a_point_in_time_has_what_was_before_and_nothing_after(kept):
     assert "before" in kept.rows()
     assert "after" not in kept.rows()
     # The queue is of the backup, not of that moment: whose row is gone, says so and ends.
-    until(lambda: f"Job {job} is not in the database" in kept.stack.logs("worker"), within=60)
+    until(lambda: f"Job {job} is not in the database" in kept.stack.logs("worker"))
     # Others may be there: the copy has what a worker had in hand, for which nobody answers before the time-out.
-    until(lambda: message not in kept.stack.redis("hvals", "unacked"), within=30)
+    until(lambda: message not in kept.stack.redis("hvals", "unacked"))
     # What ran until now is still there, and one line leads back to it.
     assert f"{kept.stack.project}_db{before}" in said
     with kept.stack.without("backup"):  # to which each of them is a new database
@@ -83,7 +83,7 @@ def test_after_a_restore_backups_go_on_by_themselves(kept):
 
     The moment that is asked for is one after which nothing was committed.
     """
-    kept.await_state("base", lambda memory: memory.get("lineage") == kept.remembered("lineage")["name"], within=60)
+    kept.await_state("base", lambda memory: memory.get("lineage") == kept.remembered("lineage")["name"])
     moment = kept.add_row("goes-on")
     kept.send()
     kept.lose_everything()

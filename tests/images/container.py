@@ -55,8 +55,8 @@ class Container:
         (line,) = [line for line in self.exec("cat", "/proc/1/status").splitlines() if line.startswith("Uid:")]
         return line.split()[1]
 
-    def until_it_logs(self, text, within=30):
-        until(lambda: text in self.logs(), within=within, what=f"{text!r} in the log")
+    def until_it_logs(self, text):
+        until(lambda: text in self.logs(), what=f"{text!r} in the log")
 
 
 @contextmanager

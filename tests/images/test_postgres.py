@@ -32,7 +32,7 @@ def db(tmp_path_factory):
     with volume("postgres", folder) as init:
         options = ("--user=999:999", *HARDENED, *TMPFS, *PASSWORD, f"--volume={init}:/docker-entrypoint-initdb.d:ro")
         with started("postgres", "postgres", "-cmax_connections=17", options=options) as container:
-            until(lambda: ask(container, "SELECT 1"), within=30)
+            until(lambda: ask(container, "SELECT 1"))
             yield container
 
 
@@ -112,7 +112,7 @@ def test_a_volume_at_the_directory_of_older_versions_is_refused():
 def test_data_is_kept_over_a_restart_and_initialised_once(db):
     ask(db, "CREATE TABLE kept ()")
     docker("restart", "--time=20", db.name)
-    until(lambda: ask(db, "SELECT count(*) FROM kept") == "0", within=30)
+    until(lambda: ask(db, "SELECT count(*) FROM kept") == "0")
     assert db.logs().count("sourced for app") == 1
 
 

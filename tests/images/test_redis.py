@@ -19,7 +19,7 @@ def test_its_configuration_may_come_by_stdin_to_an_unprivileged_process():
     script = "exec redis-server - <<CONFIG\nrequirepass secret\nsave ''\nCONFIG"
     options = ("--user=999:999", *HARDENED, "--tmpfs=/tmp", "--tmpfs=/data:uid=999,gid=999")
     with started("redis", "sh", "-c", script, options=options) as redis:
-        until(lambda: redis.exec("redis-cli", "--no-auth-warning", "-a", "secret", "ping") == "PONG", within=10)
+        until(lambda: redis.exec("redis-cli", "--no-auth-warning", "-a", "secret", "ping") == "PONG")
         assert "NOAUTH" in redis.exec("redis-cli", "ping")
         assert redis.uid() == "999"
         assert redis.exec("grep", "Umask", "/proc/1/status").split()[1] == "0077"
@@ -39,9 +39,9 @@ def test_a_new_volume_belongs_to_it_and_keeps_what_was_written_over_a_crash():
     command = ("redis-server", "--save", "", "--appendonly", "yes")
     try:
         with started("redis", *command, options=options) as redis:
-            until(lambda: redis.exec("redis-cli", "lpush", "queue", "job") == "1", within=10)
+            until(lambda: redis.exec("redis-cli", "lpush", "queue", "job") == "1")
             docker("kill", redis.name)
         with started("redis", *command, options=options) as redis:
-            until(lambda: redis.exec("redis-cli", "lrange", "queue", "0", "-1") == "job", within=10)
+            until(lambda: redis.exec("redis-cli", "lrange", "queue", "0", "-1") == "job")
     finally:
         docker("volume", "rm", "--force", name)

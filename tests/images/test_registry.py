@@ -49,7 +49,7 @@ class Machine(Container):
     def start_registry(self):
         serve = f"echo '{REGISTRY}' >/registry.yml; echo $$ >/registry.pid; exec docker-registry serve /registry.yml"
         docker("exec", "--detach", self.name, "sh", "-c", serve)
-        until(lambda: self.sh("curl --fail --silent --show-error http://127.0.0.1:5000/v2/"), within=10)
+        until(lambda: self.sh("curl --fail --silent --show-error http://127.0.0.1:5000/v2/"))
 
     def stop_registry(self):
         self.sh("kill $(cat /registry.pid)")
@@ -72,7 +72,7 @@ def machine():
     try:
         docker("cp", ".", f"{name}:/checkout")
         machine = Machine(name)
-        until(lambda: run("docker", "exec", name, "docker", "version", check=False).returncode == 0, within=30)
+        until(lambda: run("docker", "exec", name, "docker", "version", check=False).returncode == 0)
         machine.start_registry()
         machine.sh(FILL)
         yield machine

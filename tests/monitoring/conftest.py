@@ -100,7 +100,7 @@ class Monitored(Stack):
         before = self.site.certificate()
         self.exec("certbot", "sh", "-c", f"{script} && ln -sfn {folder} /etc/letsencrypt/current")
         # Asked once: another worker of nginx may show the former one for three seconds more.
-        served = until(lambda: (seen := self.site.certificate()) != before and seen, within=20)
+        served = until(lambda: (seen := self.site.certificate()) != before and seen)
         (self.folder / "monitoring/ca.pem").write_text(served)
 
     def query(self, expression):
@@ -110,7 +110,7 @@ class Monitored(Stack):
         return [(series["metric"], float(series["value"][1])) for series in json.loads(said)["data"]["result"]]
 
     @contextmanager
-    def telling(self, alert, within=90):
+    def telling(self, alert):
         """What is broken in here is told by mail, webhook and chat; yields a function that waits, and returns the mail.
         Afterwards it is mended, and that is told, too."""
 
@@ -122,7 +122,7 @@ class Monitored(Stack):
 
         def await_told(status="firing"):
             began = time.monotonic()
-            mail = until(lambda: told(status), within=within, what=f"{status} {alert} by mail, webhook and chat")
+            mail = until(lambda: told(status), what=f"{status} {alert} by mail, webhook and chat")
             print(f"{alert} {status}: told after {time.monotonic() - began:.0f} s")
             return mail
 

@@ -38,7 +38,7 @@ def test_a_panel_has_series(visited, expression):
         visited.site.get("/boom")  # of a counter that stands still there is no quantile
         return [value for _, value in visited.query(expression.replace("$__rate_interval", "1m")) if not isnan(value)]
 
-    until(values, within=90, what=expression)
+    until(values, what=expression)
 
 
 def test_releases_are_named(visited):

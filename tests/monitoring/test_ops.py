@@ -80,7 +80,7 @@ def test_it_shows_what_is_true(monitored, page):
         assert seen["Errors"][1] != "0 %"
         return seen
 
-    seen = until(complete, within=150, what="a value in each tile")
+    seen = until(complete, what="a value in each tile")
     ((_, limit),) = monitored.query("database_pool_size")
     ((_, asked),) = monitored.query("count(up)")
     assert seen["Site"][1] == "answers"
@@ -124,7 +124,7 @@ def test_without_prometheus_it_says_so_soon(monitored, page, away):
         assert answer.status == 200
         assert "Prometheus does not answer" in answer.text
         assert tiles(answer.text)["Release"][1] == "latest", "what needs no Prometheus"
-    until(lambda: "Prometheus does not answer" not in page().text, within=30)
+    until(lambda: "Prometheus does not answer" not in page().text)
 
 
 def test_an_alert_that_fires_is_on_it(monitored, page):
@@ -134,11 +134,11 @@ def test_an_alert_that_fires_is_on_it(monitored, page):
             text = page().text
             return tiles(text)["Monitoring"][0] == "warning" and "server does not answer Prometheus" in text
 
-        until(shown, within=60, what="TargetDown on the page")
+        until(shown, what="TargetDown on the page")
         with browser(monitored) as chromium:
             shoot(chromium, monitored, "phone", "light", "ops-alert")
             shoot(chromium, monitored, "desktop", "dark", "ops-alert")
-    until(lambda: tiles(page().text)["Monitoring"][0] == "well", within=60)
+    until(lambda: tiles(page().text)["Monitoring"][0] == "well")
 
 
 def shoot(chromium, stack, size, scheme, name):

@@ -88,7 +88,7 @@ class Blog:
     def export(self):
         """By RQ's worker."""
         status = self.visitor.submit("/", to="/export_posts").headers["Location"]
-        done = until(lambda: (seen := self.visitor.get(status).json)["result"] and seen, within=30)
+        done = until(lambda: (seen := self.visitor.get(status).json)["result"] and seen)
         assert [post["body"] for post in json.loads(done["result"])["posts"]] == ["Hello from the blog"]
 
     def look_at_cookies_of_https(self, of_login):
@@ -287,10 +287,10 @@ def look_at_the_log(stack, request_id, message):
         lines = [line for line in stack.logs("app").splitlines() if request_id in line]
         return [line for line in lines if message in line]
 
-    (said,) = until(line, within=5, what=f"{message!r} of {request_id}")
+    (said,) = until(line, what=f"{message!r} of {request_id}")
     if stack.site.tls:
         assert json.loads(said)["request_id"] == request_id
-    until(lambda: request_id in stack.logs("nginx"), within=5)
+    until(lambda: request_id in stack.logs("nginx"))
 
 
 def counted(stack, label):

@@ -121,7 +121,7 @@ def registry():
     docker("run", "--detach", "--name", name, "--user=0", "--publish=127.0.0.1::5000", image, *serve)
     try:
         address = docker("port", name, "5000")
-        until(lambda: run("docker", "exec", name, "curl", "--fail", "--silent", "http://127.0.0.1:5000/v2/"), within=10)
+        until(lambda: run("docker", "exec", name, "curl", "--fail", "--silent", "http://127.0.0.1:5000/v2/"))
         yield f"{address}/shop"
     finally:
         docker("rm", "--force", "--volumes", name)
@@ -154,7 +154,7 @@ def test_a_second_deploy_is_told_who_is_at_work_and_all_are_listed(server):
     first = threading.Thread(target=server.deploy)
     first.start()
     try:
-        until(lambda: "since" in lock.read_text(), within=60, what="the first one has the lock")
+        until(lambda: "since" in lock.read_text(), what="the first one has the lock")
         second = server.script("deploy", check=False)
         assert second.returncode == 1
         assert "another one is at work" in second.stderr

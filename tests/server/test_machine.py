@@ -52,7 +52,7 @@ class Machine(Container):
 
     def start_engine(self):
         docker("exec", "--detach", self.name, "sh", "-c", f"echo $$ >/engine.pid; exec {ENGINE}")
-        until(lambda: self.run("docker version").returncode == 0, within=30)
+        until(lambda: self.run("docker version").returncode == 0)
 
     def stop_engine(self):
         self.sh("kill $(cat /engine.pid); timeout 30 tail --pid=$(cat /engine.pid) -f /dev/null")

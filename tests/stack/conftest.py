@@ -74,7 +74,7 @@ class Stack:
         """One more `app`, of one process; yields a Site that asks it without nginx."""
         with self.another("app", **{"GUNICORN_PROCESSES": 1, **settings}) as name:
             site = Site(name, 8000, self.site.host)
-            until(lambda: site.get("/health").status == 200, within=30)
+            until(lambda: site.get("/health").status == 200)
             yield site
 
     @contextmanager
@@ -82,7 +82,7 @@ class Stack:
         """An `app` with these settings in the place of the stack's own; yields a Site that asks it without nginx."""
         with self.another("app", **settings) as name:
             site = Site(name, 8000, "app")  # TRUSTED_HOSTS has its neighbours' name for it
-            until(lambda: site.get("/health/live").status == 200, within=60)
+            until(lambda: site.get("/health/live").status == 200)
             self.switch(name)
             try:
                 self.await_health("ok")
@@ -152,16 +152,16 @@ class Stack:
         """What it wrote, to whichever stream."""
         return "".join(engine.logs(self.container(service)))
 
-    def await_healthy(self, *services, within=60):
+    def await_healthy(self, *services):
         def healthy():
             states = {service: self.inspect(service)["State"] for service in services}
             bad = {name: state["Status"] for name, state in states.items() if state["Health"]["Status"] != "healthy"}
             assert not bad, bad
             return True
 
-        until(healthy, within=within, what=f"{services} healthy")
+        until(healthy, what=f"{services} healthy")
 
-    def await_health(self, status, within=30):
+    def await_health(self, status):
         """Wait until GET /health has this `status` field, and return the whole Answer."""
 
         def seen():
@@ -169,7 +169,7 @@ class Stack:
             assert answer.json.get("status") == status, answer.json
             return answer
 
-        return until(seen, within=within)
+        return until(seen)
 
     def up(self):
         self.compose("up", "--detach", "--build", "--wait", "--quiet-pull")

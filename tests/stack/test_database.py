@@ -32,7 +32,7 @@ def raised(code):
 def full_pool(site, seconds):
     with ThreadPoolExecutor(2) as pool:
         waits = [pool.submit(site.get, f"/wait?seconds={seconds}") for _ in range(2)]
-        until(lambda: site.get("/health").json["database"] != "ok", within=5)
+        until(lambda: site.get("/health").json["database"] != "ok", within=2)
         yield
     assert {wait.result().status for wait in waits} == {200}
 
@@ -60,19 +60,23 @@ def test_a_statement_that_takes_too_long_is_given_up_with_its_connection(prod, p
     """Half of its answer may be on its way: neither the next request nor PostgreSQL goes on with it."""
     answer = sql(probe, "SELECT pg_sleep(60) AS slow")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-    until(lambda: "SELECT pg_sleep(60) AS slow" in docker("logs", probe.address), within=5)
+    until(lambda: "SELECT pg_sleep(60) AS slow" in docker("logs", probe.address))
     assert [sql(probe, "SELECT 1").status for _ in range(4)] == [200] * 4
     count = "select count(*) from pg_stat_activity where query like '%60) AS slow' and state = 'active'"
-    until(lambda: prod.sql(count) == "0", within=15)
+    until(lambda: prod.sql(count) == "0", within=30)
 
 
 def test_a_full_pool_is_busy_and_stays_in_rotation(probe):
-    with full_pool(probe, 3):
-        answer = probe.get("/health")
-        assert answer.status == 200
-        assert (answer.json["status"], answer.json["database"]) == ("degraded", "busy")
-        refused = sql(probe, "SELECT 1")
-        assert (refused.status, "in use" in refused.text) == (503, True)
+    def seen():
+        with full_pool(probe, 3):
+            answer = probe.get("/health")
+            assert answer.status == 200
+            assert (answer.json["status"], answer.json["database"]) == ("degraded", "busy")
+            refused = sql(probe, "SELECT 1")
+            assert (refused.status, "in use" in refused.text) == (503, True)
+        return True
+
+    until(seen, what="all of it while the pool is full")
     assert probe.get("/health").json["status"] == "ok"
 
 
@@ -81,11 +85,15 @@ def test_a_full_pool_before_a_frozen_database_is_no_excuse(prod, probe):
         prod.compose("pause", "db")
         try:
             waits = [pool.submit(probe.get, "/wait?seconds=0") for _ in range(2)]
-            started = time.monotonic()
-            answer = probe.get("/health")
-            assert time.monotonic() - started < 3 + 2, "its limit, and two seconds for this machine"
-            assert (answer.status, answer.json["database"]) == (503, "unavailable")
+
+            def soon():
+                started = time.monotonic()
+                answer = probe.get("/health")
+                assert (answer.status, answer.json["database"]) == (503, "unavailable")
+                return time.monotonic() - started < LIMITS["DATABASE_TIMEOUT"]
+
+            until(soon, what="its own limit of 3 s")
             assert {wait.result().status for wait in waits} == {503}
         finally:
             prod.compose("unpause", "db")
-    until(lambda: probe.get("/health").json["status"] == "ok", within=10)
+    until(lambda: probe.get("/health").json["status"] == "ok")

@@ -68,7 +68,7 @@ def former():
         "postgres:18",
     )
     try:
-        until(lambda: docker("exec", name, "pg_isready", "--host=127.0.0.1"), within=60)
+        until(lambda: docker("exec", name, "pg_isready", "--host=127.0.0.1"))
         docker("exec", name, "psql", "-U", "app", "-v", "ON_ERROR_STOP=1", "-c", READER + OWNED + EXTENSION + KILLED)
         docker("stop", name)
         docker("rm", name)

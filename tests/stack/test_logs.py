@@ -35,20 +35,20 @@ def logged(read, **fields):
     def found():
         return [line for line in parsed(read()) if fields.items() <= line.items()]
 
-    (line,) = until(found, within=5, what=f"a line with {fields}")
+    (line,) = until(found, what=f"a line with {fields}")
     return line
 
 
 def test_an_error_of_nginx_is_json_too_and_has_no_query(prod):
     with prod.without("app"):
         query = f"?page=1&token={CANARY}"
-        answer = until(lambda: (answer := prod.site.get(f"/items{query}")).status == 502 and answer, within=15)
+        answer = until(lambda: (answer := prod.site.get(f"/items{query}")).status == 502 and answer)
         assert CANARY not in answer.text
 
         def errors():
             return [line for line in parsed(prod.logs("nginx")) if line["logger"] == "nginx.error"]
 
-        line = until(lambda: [line for line in errors() if "GET /items?[hidden]" in line["message"]], within=5)[-1]
+        line = until(lambda: [line for line in errors() if "GET /items?[hidden]" in line["message"]])[-1]
         assert line["level"] in ("error", "critical")  # nginx makes a difference of why it cannot connect
         assert CANARY not in prod.compose("logs", "--no-color")
 
@@ -98,8 +98,8 @@ def test_no_secret_is_in_any_line_of_any_container(prod):
         ids += [answer.headers["X-Request-ID"] for answer in answers]
     for request_id in ids:
         logged(lambda request_id=request_id: prod.logs("nginx"), request_id=request_id)
-    until(lambda: "bob" in prod.logs("app"), within=5, what="what is no secret can be read")
-    until(lambda: "[hidden]" in prod.logs("app"), within=5)
+    until(lambda: "bob" in prod.logs("app"), what="what is no secret can be read")
+    until(lambda: "[hidden]" in prod.logs("app"))
     said = prod.compose("logs", "--no-color")
     assert CANARY not in said
     assert prod.exec("db", "cat", "/run/secrets/postgres_password") not in said
@@ -146,7 +146,7 @@ def test_a_statement_that_fails_is_not_in_the_log_of_the_database(prod):
     try:
         twice = prod.try_exec("db", *psql, table.partition(";")[2])
         assert "duplicate key" in twice.stderr
-        until(lambda: "duplicate key" in prod.said("db"), within=5)
+        until(lambda: "duplicate key" in prod.said("db"))
         assert CANARY not in prod.said("db")
     finally:
         prod.exec("db", *psql, "DROP TABLE logged")
@@ -158,14 +158,14 @@ def test_a_slow_statement_is_logged_with_its_request_and_its_time_and_nowhere_wi
     line = logged(lambda: prod.logs("app"), request_id=answer.headers["X-Request-ID"])
     assert (line["logger"], line["level"]) == ("flagstone.slow_statements", "warning")
     assert line["message"].endswith(" ms: SELECT pg_sleep(%(seconds)s)")
-    assert 1 <= line["duration"] < 5
+    assert 1 <= line["duration"] < 100, "seconds"
     assert "1.0071" not in prod.compose("logs", "--no-color")
     assert prod.sql("SHOW log_min_duration_statement") == "-1", "or the database would log them"
 
 
 def test_certbot_logs_the_same_way(prod):
     """Whatever it says here, where there is no authority."""
-    line = until(lambda: parsed(prod.logs("certbot")), within=30)[0]
+    line = until(lambda: parsed(prod.logs("certbot")))[0]
     assert line["logger"] == "certbot"
 
 
@@ -190,7 +190,8 @@ def with_recipe(prod, tmp_path, word):
 def test_the_recipe_for_one_request_finds_what_both_logged(prod):
     answer = prod.site.get("/boom")
     request_id = answer.headers["X-Request-ID"]
-    logged(lambda: prod.logs("nginx"), request_id=request_id)
+    for service in ("nginx", "app"):
+        logged(lambda service=service: prod.logs(service), request_id=request_id)
     (command,) = [recipe for recipe in recipes("sh") if "jq" in recipe]
     lines, filtered = command.split("|", 1)
     assert lines.split()[:3] == ["docker", "compose", "-f"]

@@ -52,8 +52,8 @@ def serve(pair):
 def test_mail_leaves_by_the_worker_over_verified_tls_with_a_password_from_a_file(prod, worker, pair):
     with serve(pair) as mailbox, worker() as said:
         send(prod)
-        until(lambda: mailbox.messages, within=30, what="a mail")
-        until(lambda: "A mail was sent" in said(), within=5)
+        until(lambda: mailbox.messages, what="a mail")
+        until(lambda: "A mail was sent" in said())
         assert "To: you@example.com" in mailbox.texts()[0]
         assert mailbox.secured == [True]
         assert mailbox.logins == [("user", "hunter2")]
@@ -65,12 +65,12 @@ def test_mail_leaves_by_the_worker_over_verified_tls_with_a_password_from_a_file
 def test_a_server_that_is_down_holds_up_no_request_and_gets_the_mail_later(prod, worker, pair):
     with worker() as said:
         send(prod)
-        until(lambda: said().count("did not take a mail, trying again in") >= 2, within=30)
+        until(lambda: said().count("did not take a mail, trying again in") >= 2)
         started = time.monotonic()
         assert prod.site.post_json("/api/items", {"name": "meanwhile"}).status == 201
         assert time.monotonic() - started < 1
         with serve(pair) as mailbox:
-            until(lambda: mailbox.messages, within=60, what="the mail")
+            until(lambda: mailbox.messages, what="the mail")
         assert len(mailbox.messages) == 1
 
 
@@ -82,23 +82,23 @@ def test_a_server_that_hangs_gets_each_mail_once_and_holds_up_no_job(prod, worke
     code += f"    for to in {addresses}: send_mail(to, 'Subject', 'Text')"
     with worker(TASK_TIME_LIMIT=2, MAIL_TIMEOUT=1, WORKER_PROCESSES=2, STEP_SECONDS=0) as said:
         prod.exec("app", "python", "-c", code)
-        until(lambda: "did not take a mail" in said(), within=30, what="it has been refused")
+        until(lambda: "did not take a mail" in said(), what="it has been refused")
         with create_server(("0.0.0.0", PORT)):  # noqa: S104 - accepts and says nothing
             before = said().count("timed out")
             ordered, job = time.monotonic(), order(prod)
-            await_done(prod, job, within=20)
-            until(lambda: time.monotonic() > ordered + 20, within=30)
+            await_done(prod, job)
+            until(lambda: time.monotonic() > ordered + 20)
             assert said().count("timed out") > before
         with serve(pair) as mailbox:
-            until(lambda: mailbox.recipients() == addresses, within=60, what="each mail")
-            until(lambda: not messages(prod), within=60, what="an empty queue")
+            until(lambda: mailbox.recipients() == addresses, what="each mail")
+            until(lambda: not messages(prod), what="an empty queue")
             assert mailbox.recipients() == addresses
 
 
 def test_a_server_with_a_wrong_certificate_gets_neither_mail_nor_password(prod, worker, pair):
     with serve(pair) as mailbox, worker(trusted=False) as said:
         send(prod)
-        until(lambda: "CERTIFICATE_VERIFY_FAILED" in said(), within=30)
+        until(lambda: "CERTIFICATE_VERIFY_FAILED" in said())
         assert f"{HERE}:{PORT} did not take a mail" in said()
         assert not mailbox.logins
         assert not mailbox.messages

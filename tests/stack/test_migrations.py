@@ -92,11 +92,11 @@ def test_a_migration_lets_others_pass_while_a_table_is_in_use(prod, scratch):
 
     with ThreadPoolExecutor(2) as pool:
         pool.submit(prod.try_exec, "db", "psql", "-U", "app", "-d", "app_scratch", "-c", hold)
-        holder = until(lambda: locks("granted AND mode = 'ShareLock'"), within=30)
+        holder = until(lambda: locks("granted AND mode = 'ShareLock'"))
         migrated = pool.submit(scratch, "migrate")
         try:
-            until(lambda: locks("NOT granted"), within=60, what="the migration waits")
-            until(lambda: not locks("NOT granted"), within=20, what="it has stepped back")
+            until(lambda: locks("NOT granted"), what="the migration waits")
+            until(lambda: not locks("NOT granted"), what="it has stepped back")
         finally:
             prod.sql(f"SELECT pg_terminate_backend({holder})")
         done = migrated.result()

@@ -119,7 +119,7 @@ def await_no_right(stack, service, uid):
         assert (uids, {int(mask, 16) for mask in capabilities}) == ({str(uid)}, {0})
         return True
 
-    until(seen, within=5)  # what Docker starts for a health check has other ones, for a moment
+    until(seen)  # what Docker starts for a health check has other ones, for a moment
 
 
 def test_every_process_in_it_has_its_uid_and_no_capability(pair):
@@ -196,4 +196,4 @@ def test_no_secret_is_in_an_image_an_environment_or_a_command_line(stack):
             environments = stack.exec(service, "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null; true")
             return [secret for secret in secrets if secret in environments]
 
-        until(lambda: not shown(), within=5, what=service)  # the health check of Redis has one, for a moment
+        until(lambda: not shown(), what=service)  # the health check of Redis has one, for a moment

@@ -59,7 +59,7 @@ def kill_upgrade(stack, word):
             upgrade.kill()
             break
     assert upgrade.wait(timeout=60) == -9
-    until(lambda: not docker("ps", "--quiet", f"--filter=volume={stack.project}_db"), within=20)
+    until(lambda: not docker("ps", "--quiet", f"--filter=volume={stack.project}_db"))
 
 
 def write(stack, name):
@@ -89,7 +89,7 @@ def test_what_fails_is_undone(site):
         assert failed.returncode == 1
         assert re.search(r"^< tells\|1\|", failed.stderr, re.MULTILINE), failed.stderr
         assert "The database is as it was, and the site is open" in failed.stderr
-        site.await_health("ok", within=60)
+        site.await_health("ok")
         write(site, "undone")
         assert site.sql(IDENTIFIER) == before
     finally:
@@ -103,7 +103,7 @@ def test_all_of_it_is_in_the_new_cluster_and_there_is_a_way_back(site):
     done = script(site, "postgres-upgrade.sh")
     print(done.stdout)
     assert done.returncode == 0, done.stderr
-    site.await_health("ok", within=60)
+    site.await_health("ok")
     assert site.sql("SHOW data_directory") == "/var/lib/postgresql/19/docker"
     assert site.sql(IDENTIFIER) != before
     assert written(site) == rows
@@ -115,5 +115,5 @@ def test_all_of_it_is_in_the_new_cluster_and_there_is_a_way_back(site):
     assert (nothing.returncode, "nothing to do" in nothing.stderr) == (1, True)
     with edited(site.folder / "compose.prod.yaml", f"{IMAGE}:19", f"{IMAGE}:18"):
         site.compose("up", "--detach", "--wait")
-        site.await_health("ok", within=60)
+        site.await_health("ok")
         assert (site.sql(IDENTIFIER), written(site)) == (before, rows)

@@ -123,7 +123,7 @@ def start(network, image, shared):
         nodes.append(node)
     for node in nodes:
         node.exec("mkdir", "-p", "/srv/shop")
-        until(lambda node=node: node.run("docker version").returncode == 0, within=60, what=node.logs)
+        until(lambda node=node: node.run("docker version").returncode == 0, what=node.logs)
     return nodes
 
 
@@ -158,7 +158,7 @@ def fill(manager, folder, project):
     docker("cp", f"{folder}/.", f"{manager.name}:/srv/shop")
     serve = f"echo '{REGISTRY}' >/registry.yml; exec docker-registry serve /registry.yml"
     docker("exec", "--detach", manager.name, "sh", "-c", serve)
-    until(lambda: manager.sh("curl --fail --silent --show-error http://node1:5000/v2/"), within=20)
+    until(lambda: manager.sh("curl --fail --silent --show-error http://node1:5000/v2/"))
     manager.sh(f"for image in {' '.join(images)}; do docker push --quiet $image; done")
 
 

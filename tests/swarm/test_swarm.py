@@ -68,7 +68,7 @@ def test_what_one_node_stores_every_edge_has(swarm):
     for site in swarm.plain:
         assert site.get("/.well-known/acme-challenge/token").text == "proof\n"
     wanted = swarm.manager.sh("cat /tmp/cert")
-    until(lambda: {edge.site.certificate() for edge in swarm.edges} == {wanted}, within=20)
+    until(lambda: {edge.site.certificate() for edge in swarm.edges} == {wanted})
 
 
 def test_a_release_that_changes_nothing_replaces_nothing(swarm):
@@ -134,11 +134,11 @@ def test_the_death_of_a_node_costs_some_requests_for_some_seconds_and_nothing_th
     with under_load(left[0]) as first, under_load(left[1]) as second:
         began = time.time()
         docker("kill", swarm.nodes[NODES.index(dead)].name)
-        until(lambda: dead not in swarm.tasks("app"), within=90)
-        until(lambda: "3/3" in swarm.manager.sh(f"docker service ls --filter name={swarm.project}_app"), within=90)
+        until(lambda: dead not in swarm.tasks("app"))
+        until(lambda: "3/3" in swarm.manager.sh(f"docker service ls --filter name={swarm.project}_app"))
         whole = time.time() - began
         seen = first.total + second.total
-        until(lambda: first.total + second.total > seen + 300, within=60, what="all goes on")
+        until(lambda: first.total + second.total > seen + 300, what="all goes on")
     failed = [*first.failed, *second.failed]
     print(f"app is whole again after {whole:.0f} s; {len(failed)} of {first.total + second.total} failed")
     print([(round(moment - began, 1), *rest) if isinstance(moment, float) else moment for moment, *rest in failed])

@@ -24,7 +24,7 @@ class TlsStack(Stack):
         """The same, which must be what clients are shown: by each worker of nginx after three seconds."""
         pem = self.on_disk()
         assert pem
-        until(lambda: self.site.certificate() == pem, within=6)
+        until(lambda: self.site.certificate() == pem, within=20)
         return pem
 
     def await_other_than(self, pem):
@@ -34,7 +34,7 @@ class TlsStack(Stack):
             return new
 
         try:
-            return until(other, within=40, what="another certificate is served")
+            return until(other, what="another certificate is served")
         except AssertionError as error:
             raise AssertionError(self.compose("logs", "--tail", "5", "certbot", "nginx")) from error
 
@@ -77,6 +77,6 @@ def first(tls):
     assert tls.site.get("/").status == 200, "nginx serves its placeholder meanwhile"
     start = time.monotonic()
     tls.compose("up", "--detach")
-    pem = until(tls.issued, within=30, what="the issued certificate is served")
+    pem = until(tls.issued, what="the issued certificate is served")
     print(f"{time.monotonic() - start:.1f} s from up to the issued certificate")  # pytest -s shows it
     return pem

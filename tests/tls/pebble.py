@@ -145,7 +145,7 @@ def pebble():
     with this.log.open("w") as log:
         processes = [subprocess.Popen(server, stdout=log, stderr=log, env=quick) for server in servers]
         try:
-            until(this.roots, within=15, what="Pebble")
+            until(this.roots, what="Pebble")
             yield this
         finally:
             for process in processes:

@@ -41,7 +41,7 @@ def test_it_verifies_against_the_authority_for_each_of_its_names(tls, authority,
             return connection.version() == "TLSv1.3"
 
     for name in (DOMAIN, WWW):
-        until(lambda name=name: verifies(name), within=6)  # by each worker of nginx after three seconds
+        until(lambda name=name: verifies(name))  # by each worker of nginx after three seconds
     with pytest.raises(ssl.SSLError), context.wrap_socket(tls.http.connect_to(8443), server_hostname="other.test"):
         pass
 
@@ -59,7 +59,7 @@ def test_a_certificate_that_is_good_is_never_ordered_again(tls, authority, first
     tls.compose(*how)
     if how[0] == "up":
         checks = 0  # a new container has a new log
-    until(lambda: tls.checks() > checks, within=30)
+    until(lambda: tls.checks() > checks)
     tls.await_health("ok")
     assert authority.orders() == before
     assert tls.issued() == first
@@ -72,7 +72,7 @@ def test_names_added_and_removed_take_one_order_each(tls, authority, first):
     pem = tls.await_other_than(pem)
     assert names(tls) == {f"DNS:{name}" for name in (DOMAIN, WWW, f"shop.{DOMAIN}")}
     tls.compose("restart", "certbot")
-    until(lambda: tls.checks() > 1, within=30)
+    until(lambda: tls.checks() > 1)
     assert authority.orders() == orders + 1
     tls.compose("up", "--detach", "--no-deps", "certbot", "nginx")
     tls.await_other_than(pem)
@@ -125,7 +125,7 @@ def test_a_renewal_that_the_authority_asks_for_fails_no_request(tls, authority, 
     with asking_all_the_time(tls):
         tls.certbot("--now")
         tls.await_other_than(before)
-        until(lambda: curl(tls, "h3", DOMAIN, "/") == "200", within=5)
+        until(lambda: curl(tls, "h3", DOMAIN, "/") == "200")
     assert "NIST CURVE: P-256" in describe(tls, "-text")
 
 
@@ -137,7 +137,7 @@ def test_another_server_has_a_state_of_its_own_and_the_way_back_orders_nothing(t
     tls.await_other_than(before)
     assert authority.orders() == orders + 1
     tls.compose("up", "--detach", "certbot")
-    until(lambda: tls.issued() == before, within=30, what="the first server's certificate is served again")
+    until(lambda: tls.issued() == before, what="the first server's certificate is served again")
     assert authority.orders() == orders + 1
 
 
@@ -152,13 +152,13 @@ def test_a_profile_of_short_life_is_renewed_in_time_and_nginx_is_unhealthy_while
         datetime.strptime(line.split("=")[1], "%b %d %H:%M:%S %Y %Z") for line in describe(tls, "-dates").splitlines()
     )
     assert FLEETING - 2 <= (end - start).total_seconds() <= FLEETING
-    until(lambda: tls.inspect("nginx")["State"]["Health"]["Status"] == "unhealthy", within=150)
+    until(lambda: tls.inspect("nginx")["State"]["Health"]["Status"] == "unhealthy")
     assert "will expire" in tls.inspect("nginx")["State"]["Health"]["Log"][-1]["Output"]
     assert tls.site.get("/").status == 200
     tls.certbot("--now")
     tls.await_other_than(short)
     tls.compose("up", "--detach", "certbot")
-    until(lambda: tls.issued() == before, within=30)
+    until(lambda: tls.issued() == before)
     tls.await_healthy("nginx")
 
 

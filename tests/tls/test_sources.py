@@ -23,7 +23,7 @@ def settings(stack, *services, **environment):
         yield
     finally:
         stack.compose("up", "--detach", "--build", *services)
-        until(lambda: stack.issued() == before, within=30, what="the certificate of before is served")
+        until(lambda: stack.issued() == before, what="the certificate of before is served")
 
 
 def pair(name, *, key_of=None):
@@ -73,19 +73,19 @@ def test_your_own_certificate_is_served_and_a_new_one_at_its_place_too(tls, firs
     own = pair("own")
     with settings(tls, "nginx", "certbot", **own):
         mine = Path(own["TLS_CERT_FILE"]).read_text().strip()
-        until(lambda: tls.site.certificate() == mine, within=20)
+        until(lambda: tls.site.certificate() == mine)
         assert curl(tls, "h2", DOMAIN, "/", "%{http_code} %header{strict-transport-security}").startswith("200 max-age")
-        until(lambda: "renewing it is yours" in tls.said("certbot"), within=20)
+        until(lambda: "renewing it is yours" in tls.said("certbot"))
         new = pair("own")  # written over the old one
         mine = Path(new["TLS_CERT_FILE"]).read_text().strip()
-        until(lambda: tls.site.certificate() == mine, within=20)
+        until(lambda: tls.site.certificate() == mine)
 
 
 def test_your_own_pair_that_does_not_fit_is_told_and_a_placeholder_served(tls, first):
     pair("other")
     own = pair("own", key_of=str(FOLDER.resolve() / "other-key.pem"))
     with settings(tls, "nginx", **own):
-        until(lambda: "must belong together" in tls.said("nginx"), within=20)
+        until(lambda: "must belong together" in tls.said("nginx"))
         tls.await_healthy("nginx")
 
 
@@ -98,7 +98,7 @@ def behind(tls, first):
     @contextmanager
     def off(networks):
         with settings(tls, "nginx", "certbot", TLS="off", TRUSTED_PROXIES=networks):
-            until(lambda: tls.http.get("/health/live", headers=ASKED).status, within=20)
+            until(lambda: tls.http.get("/health/live", headers=ASKED).status)
             yield tls.http
 
     return off

@@ -17,7 +17,7 @@ def waiters():
         def start(queue, timeout=60):
             before = {*queue.turns}
             future = threads.submit(queue.get, timeout=timeout)
-            until(lambda: {*queue.turns} - before or future.done(), within=60)
+            until(lambda: {*queue.turns} - before or future.done())
             return future
 
         yield start

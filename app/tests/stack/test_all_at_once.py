@@ -35,7 +35,7 @@ def test_five_minutes_of_all_attacks_and_logins_at_once_lose_nothing(prod):
     crowd = attack(prod, Crowd, CROWD | {"log_in": 50})
     assert 201 in crowd.statuses["write"] & crowd.statuses["upload"]
     named = "SELECT file_key FROM note WHERE file_key IS NOT NULL"
-    until(lambda: {*prod.exec("app", "ls", "/srv/uploads").split()} == {*prod.sql(named).split()}, within=60)
+    until(lambda: {*prod.exec("app", "ls", "/srv/uploads").split()} == {*prod.sql(named).split()})
     for note in [note for status, note in crowd.files if status == 201]:
         answer = prod.site.get(f"/notes/{note}/file", headers={"Range": f"bytes={len(CONTENT) - 8}-"})
         assert (answer.status, len(answer.body)) == (206, 8), note

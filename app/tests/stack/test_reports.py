@@ -85,7 +85,7 @@ def test_expired_reports_are_deleted_by_the_clock(dev):
     try:
         with edited(dev.folder / "app/schedule.py", 'crontab(minute="*/10")', "1.0"):
             dev.compose("restart", "beat")
-            until(lambda: dev.site.get(status).status == 404, within=20)
+            until(lambda: dev.site.get(status).status == 404)
     finally:
         dev.compose("restart", "beat")
 
@@ -96,7 +96,7 @@ def test_of_orders_at_the_same_moment_no_more_are_taken_than_a_user_may_have(pro
     locked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     with prod.without("worker"), ThreadPoolExecutor(CROWD + 1) as pool:
         released = pool.submit(prod.sql, lock)  # then all orders are at the same point
-        until(lambda: prod.sql(locked) == "1", within=10)
+        until(lambda: prod.sql(locked) == "1")
         answers = list(pool.map(user.request, ["POST"] * CROWD, ["/api/reports"] * CROWD))
         released.result()
         statuses = sorted(answer.status for answer in answers)

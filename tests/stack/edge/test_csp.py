@@ -50,7 +50,7 @@ def test_a_page_that_moves_in_works_and_its_log_says_what_to_add_until_the_polic
             works, refused = visit(chromium, "/moved-in")
         assert works == {"ran": "yes", "clicked": "yes", "styled": True}
         assert refused
-        lines = until(lambda: len(found := findings(prod) - before) == 6 and found, within=15)
+        lines = until(lambda: len(found := findings(prod) - before) == 6 and found)
         assert all(line.startswith("CSP would block what this allows: ") for line in lines)
     allowed = to_allow(lines)
     for part in (
@@ -73,7 +73,7 @@ def test_a_script_with_the_nonce_of_its_response_runs_and_none_beside_it(prod):
         works, refused = visit(chromium, "/nonce")
     assert works == {"ran": "yes", "styled": True}
     assert refused == ["script-src-elem"]
-    line = until(lambda: findings(prod) - before, within=15)
+    line = until(lambda: findings(prod) - before)
     assert to_allow(line) == "script-src 'unsafe-inline'"
     assert "blocks" in str(line)
 
@@ -103,7 +103,7 @@ def report(site, body=REPORT, **headers):
 def test_a_report_is_logged_once(prod):
     for _ in range(20):
         assert report(prod.site).status == 204
-    lines = until(lambda: [it for it in prod.logs("app").splitlines() if "https://once.test" in it], within=5)
+    lines = until(lambda: [it for it in prod.logs("app").splitlines() if "https://once.test" in it])
     processes = prod.exec("app", "nproc")
     assert 1 <= len(lines) <= int(processes)
 
@@ -113,7 +113,7 @@ def test_nginx_has_no_line_of_a_report(prod):
     both = f"POST /csp-report {head}\r\nContent-Length: {len(REPORT)}\r\n\r\n{REPORT}"
     both += f"GET /static/style.css {head}\r\nConnection: close\r\n\r\n"
     assert b" 204 " in prod.site.send(both.encode())  # on one connection: one worker of nginx has both, in this order
-    lines = until(lambda: [it for it in prod.logs("nginx").splitlines() if '"reporter"' in it], within=5)
+    lines = until(lambda: [it for it in prod.logs("nginx").splitlines() if '"reporter"' in it])
     assert [json.loads(line)["path"] for line in lines] == ["/static/style.css"]
 
 

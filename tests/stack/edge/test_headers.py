@@ -86,7 +86,7 @@ def test_so_does_a_redirect_of_nginx(prod, door):
 
 def test_so_does_the_page_that_says_the_application_is_away(prod):
     with prod.without("app"):
-        answer = until(lambda: (a := prod.site.get("/")).status == 502 and a, within=15)
+        answer = until(lambda: (a := prod.site.get("/")).status == 502 and a)
         check(answer.headers, https=True)
 
 

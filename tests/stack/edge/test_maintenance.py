@@ -18,7 +18,7 @@ def maintenance(stack):
         yield
     finally:
         run("make", "maintenance", "off", **switch)
-        until(lambda: stack.site.get("/").status == 200, within=15, what="open again")
+        until(lambda: stack.site.get("/").status == 200, what="open again")
 
 
 def test_visitors_are_told_and_the_rest_goes_on(prod):
@@ -39,7 +39,7 @@ def test_visitors_are_told_and_the_rest_goes_on(prod):
 def test_it_lasts_when_nginx_is_started_anew(prod):
     with maintenance(prod):
         prod.compose("restart", "nginx")
-        until(lambda: prod.site.get("/").status == 503, within=30, what="closed")
+        until(lambda: prod.site.get("/").status == 503, what="closed")
 
 
 def test_who_is_named_is_let_in(prod):

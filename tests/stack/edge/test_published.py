@@ -57,7 +57,7 @@ def test_a_client_by_ipv6_is_served_and_logged_by_its_address(prod):
     with ipv6(prod) as (_, address):
         assert replace(prod.http, address=address).get("/").status == 308
         request_id = replace(prod.site, address=address).get("/").headers["X-Request-ID"]
-        line = until(lambda: [it for it in prod.logs("nginx").splitlines() if request_id in it], within=5)[0]
+        line = until(lambda: [it for it in prod.logs("nginx").splitlines() if request_id in it])[0]
     assert json.loads(line)["client"].startswith(NETWORK.partition("::")[0])
 
 

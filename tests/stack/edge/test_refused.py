@@ -86,7 +86,7 @@ def reached_the_application(stack, request_id):
         lines = [line for line in stack.logs("nginx").splitlines() if request_id in line and line.startswith("{")]
         return [json.loads(line)["upstream"] for line in lines]
 
-    (upstream,) = until(logged, within=5, what=f"a log line of {request_id}")
+    (upstream,) = until(logged, what=f"a log line of {request_id}")
     return upstream != ""
 
 

@@ -63,7 +63,7 @@ def test_static_files_need_no_application(stack):
     with stack.without("app"):
         assert stack.site.get("/static/style.css").status == 200
         assert stack.site.get("/hello-world.txt").status == 200
-        page = until(lambda: (answer := stack.site.get("/")).status == 502 and answer, within=15)
+        page = until(lambda: (answer := stack.site.get("/")).status == 502 and answer)
         assert page.headers["Retry-After"]
         assert page.headers["X-Request-ID"] in page.text
         assert stack.site.get("/api/items").json["error"]["status"] == 502
@@ -75,9 +75,9 @@ def test_a_new_build_brings_new_static_files(prod):
     """A volume that is filled once would go on serving the files of the first deploy."""
     with edited("app/static/style.css", "{", "/*!deployed*/{"):
         prod.compose("up", "--detach", "--build", "--wait")
-        until(lambda: "/*!deployed*/" in prod.site.get("/static/style.css").text, within=10)
+        until(lambda: "/*!deployed*/" in prod.site.get("/static/style.css").text)
     prod.compose("up", "--detach", "--build", "--wait")
-    until(lambda: "/*!deployed*/" not in prod.site.get("/static/style.css").text, within=10)
+    until(lambda: "/*!deployed*/" not in prod.site.get("/static/style.css").text)
 
 
 def test_nginx_can_write_none_of_what_it_serves(prod):
