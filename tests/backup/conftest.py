@@ -31,7 +31,7 @@ class Kept:
     def script(self, *arguments, check=True, **options):
         """scripts/backup.sh, as a person runs it by make."""
         environment = {**self.stack.environment, "COMPOSE_PROJECT_NAME": self.stack.project, "yes": "1", **options}
-        return run(str(self.folder / "scripts/backup.sh"), *arguments, check=check, timeout=240, **environment)
+        return run(str(self.folder / "scripts/backup.sh"), *arguments, check=check, timeout=900, **environment)
 
     def backup(self):
         self.script("backup")

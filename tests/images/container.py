@@ -81,7 +81,7 @@ def once(name, *command, options=(), files=()):
     """
     image = settings(name)
     words = (*(image["Entrypoint"] or ()), *(command or image["Cmd"]))
-    stay = 'exec 2>&1; "$@"; echo "exited $?"; exec sleep 60'
+    stay = 'exec 2>&1; "$@"; echo "exited $?"; exec sleep 600'
     with started(name, "-c", stay, "sh", *words, options=(*options, "--entrypoint=sh"), files=files) as container:
         container.until_it_logs("exited ")
         output, _, code = container.logs().rpartition("exited ")

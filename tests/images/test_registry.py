@@ -38,7 +38,7 @@ def build_registry():
     """An image with a registry and an engine; returns its name."""
     image = new_name()
     tests = docker("inspect", "--format={{.Config.Image}}", socket.gethostname())
-    docker("build", "--quiet", f"--tag={image}", "-", stdin=DOCKERFILE.format(tests=tests), timeout=300)
+    docker("build", "--quiet", f"--tag={image}", "-", stdin=DOCKERFILE.format(tests=tests), timeout=600)
     return image
 
 
@@ -88,7 +88,7 @@ def bare(machine):
 
 def test_what_a_registry_has_is_pulled_and_nothing_is_built(machine):
     setup = machine.setup()
-    said, errors = setup.communicate(timeout=60)
+    said, errors = setup.communicate(timeout=300)
     assert setup.returncode == 0, said + errors
     wanted = run("scripts/base-images.sh").stdout.split()
     assert sorted(machine.images()) == sorted(wanted)
@@ -101,7 +101,7 @@ def test_a_server_whose_registry_is_away_is_told_so_and_gets_no_stand_in(machine
     machine.stop_registry()
     try:
         setup = machine.setup()
-        said, errors = setup.communicate(timeout=60)
+        said, errors = setup.communicate(timeout=300)
     finally:
         machine.start_registry()
     assert setup.returncode != 0
@@ -118,7 +118,7 @@ def test_a_registry_that_is_back_in_time_is_pulled_from(machine):
         if line.startswith("waiting"):
             break
     machine.start_registry()
-    said, errors = setup.communicate(timeout=60)
+    said, errors = setup.communicate(timeout=300)
     assert setup.returncode == 0, said + errors
     assert "pulled    postgres:18\n" in said
     assert "stand-in" not in said

@@ -42,6 +42,6 @@ def test_a_panel_has_series(visited, expression):
 
 
 def test_releases_are_named(visited):
-    ((labels, value),) = visited.query("app_start_time_seconds * 1000")
+    ((labels, value),) = until(lambda: visited.query("app_start_time_seconds * 1000"))
     assert labels["release"] == "latest"
     assert value > 1e12, "milliseconds"

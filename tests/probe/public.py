@@ -1,10 +1,11 @@
 """Pages for all, which tell what they were asked, how often, and whatever is one person's where the query wants it."""
 
 import time
+from functools import cache
 
-from flask import Blueprint, Response, g, jsonify, render_template, request, session
+from flask import Blueprint, Response, current_app, g, jsonify, render_template, request, session
 
-from flagstone.cache import redis_client
+from flagstone.cache import make_client, redis_client
 from flagstone.edge import forget_pages, public_for
 from flagstone.log_context import request_id
 
@@ -17,8 +18,14 @@ HEADERS = ("Cache-Control", "Expires", "Set-Cookie", "Vary", "X-Accel-Expires", 
 
 def answered():
     """How often the application has answered this address, with this query."""
-    client = redis_client()
+    client = patient_client()
     return client.incr(f"probe:{request.environ['RAW_URI']}") if client else 0
+
+
+@cache
+def patient_client():
+    """One that waits for a busy machine and never asks twice: it counts."""
+    return make_client({**current_app.config, "REDIS_TIMEOUT": 20}, retries=0)
 
 
 @blueprint.route("/minute", methods=["GET", "POST"])

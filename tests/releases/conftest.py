@@ -43,7 +43,7 @@ class Server:
 
     def script(self, *arguments, check=True, **options):
         command = (str(self.folder / "scripts/deploy.sh"), *arguments)
-        return run(*command, check=check, timeout=300, **{**self.environment, **options})
+        return run(*command, check=check, timeout=900, **{**self.environment, **options})
 
     def deploy(self, **options):
         return self.script("deploy", **options)

@@ -71,7 +71,7 @@ class Load:
         connection = http.client.HTTPConnection(self.site.address)
         connection.sock = self.site.connect()
         while not self.over.is_set():
-            for method, path in (("GET", "/health"), ("POST", "/api/items")):
+            for method, path in (("GET", "/health/live"), ("POST", "/api/items")):
                 name = uuid.uuid4().hex
                 body = json.dumps({"name": name, "text": ""}) if method == "POST" else None
                 headers = {"Host": self.site.host, "Content-Type": "application/json"}
@@ -111,8 +111,8 @@ def under_load(stack):
     load = Load(stack)
     visits = [load.page, load.page, load.row, load.row, load.upload, load.kept_connection, load.kept_connection]
     threads = [threading.Thread(target=load.repeat, args=(visit,)) for visit in (*visits, load.http2)]
-    # curl knows HTTP/3, and reads /health as fast as that.
-    health = f"https://{stack.site.host}/health"
+    # curl knows HTTP/3, and asks each of these as fast as that.
+    health = f"https://{stack.site.host}/health/live?[1-900]"
     by_curl = [Client(stack, protocol, health, rate=f"{1 / PAUSE:.0f}/s") for protocol in ("h2", "h3")]
     for thread in threads:
         thread.start()

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.xdist_group("machine")
 class Machine(Container):
     def run(self, script, **environment):
         options = [f"--env={name}={value}" for name, value in environment.items()]
-        return run("docker", "exec", *options, self.name, "sh", "-euc", f"cd /srv/shop; {script}", check=False)
+        return run(
+            "docker", "exec", *options, self.name, "sh", "-euc", f"cd /srv/shop; {script}", check=False, timeout=600
+        )
 
     def sh(self, script):
         result = self.run(script)

@@ -25,7 +25,9 @@ def browser(stack):
     ARTIFACTS.mkdir(exist_ok=True)
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=arguments)
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium-headless-shell", args=arguments, timeout=120_000
+        )
         yield chromium
         chromium.close()
 

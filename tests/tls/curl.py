@@ -35,7 +35,8 @@ class Client:
     def stop(self):
         """Returns how many were asked, the answers that were not 200, and how many connections that took."""
         self.process.terminate()
-        lines = [line.split() for line in self.process.communicate(timeout=10)[1].splitlines()]
+        told, _, _ = self.process.communicate(timeout=60)[1].rpartition("\n")  # it may be in the midst of a line
+        lines = [line.split() for line in told.splitlines()]
         bad = [line for line in lines if line[:2] != ["200", "0"]]
         return len(lines), bad, sum(int(line[2]) for line in lines)
 

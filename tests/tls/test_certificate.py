@@ -71,6 +71,7 @@ def test_names_added_and_removed_take_one_order_each(tls, authority, first):
     tls.compose("up", "--detach", "--no-deps", "certbot", "nginx", **more)
     pem = tls.await_other_than(pem)
     assert names(tls) == {f"DNS:{name}" for name in (DOMAIN, WWW, f"shop.{DOMAIN}")}
+    until(tls.checks)
     tls.compose("restart", "certbot")
     until(lambda: tls.checks() > 1)
     assert authority.orders() == orders + 1

@@ -159,7 +159,8 @@ def test_another_key_signs_without_a_lost_request_and_tokens_of_the_former_stay_
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        run("make", "-C", str(prod.folder), "jwt-rotate", COMPOSE_PROJECT_NAME=prod.project, **prod.environment)
+        rotate = ("make", "-C", str(prod.folder), "jwt-rotate")
+        run(*rotate, timeout=600, COMPOSE_PROJECT_NAME=prod.project, **prod.environment)
         until(all_have_the_new_key)
     finally:
         stop.set()

@@ -36,7 +36,7 @@ print(sorted(durations)[int(len(durations) * 0.99)])
 
 
 def p99(site):
-    return float(run(sys.executable, "-c", P99, site.address, site.host).stdout)
+    return float(run(sys.executable, "-c", P99, site.address, site.host, timeout=600).stdout)
 
 
 @contextmanager

@@ -24,9 +24,14 @@ def order(stack):
 
 def test_a_report_is_ordered_followed_and_downloaded(stack):
     stack.site.post_json("/api/notes", {"title": "in the report"})
-    status = order(stack)
-    assert 0 < await_progress(stack, status, 10)["progress"] < 100
-    report = await_done(stack, status)
+
+    def followed():
+        status = order(stack)
+        under_way = 0 < await_progress(stack, status, 10)["progress"] < 100
+        report = await_done(stack, status)
+        return under_way and report
+
+    report = until(followed, what="one that is under way")
     file = stack.site.get(report["download"])
     assert (file.status, file.headers.get_content_type()) == (200, "text/csv")
     assert file.headers.get_content_disposition() == "attachment"
@@ -92,7 +97,7 @@ def test_expired_reports_are_deleted_by_the_clock(dev):
 
 def test_of_orders_at_the_same_moment_no_more_are_taken_than_a_user_may_have(prod):
     user = sign_up(prod.stranger, "hasty@example.test")
-    lock = """SELECT 1 FROM "user" WHERE email = 'hasty@example.test' FOR UPDATE; SELECT pg_sleep(3)"""
+    lock = """SELECT 1 FROM "user" WHERE email = 'hasty@example.test' FOR UPDATE; SELECT pg_sleep(5)"""
     locked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     with prod.without("worker"), ThreadPoolExecutor(CROWD + 1) as pool:
         released = pool.submit(prod.sql, lock)  # then all orders are at the same point

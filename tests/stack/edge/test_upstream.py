@@ -48,17 +48,19 @@ def test_a_full_session_cookie_and_further_headers_pass_up_to_16_kb(prod):
 
 @pytest.mark.parametrize("kind", ["", "&type=text/html&buffering=no"])
 def test_an_event_and_a_part_of_a_stream_arrive_when_they_are_sent(prod, kind):
-    connection = http.client.HTTPConnection(prod.site.host)
-    connection.sock = prod.site.connect()
-    connection.request("GET", f"/events?events=3{kind}", headers={"Accept-Encoding": "gzip"})
-    answer = connection.getresponse()
-    arrived, unpack = [], zlib.decompressobj(31).decompress if answer.headers["Content-Encoding"] else bytes
-    while part := answer.read1():
-        arrived += [time.monotonic()] * unpack(part).count(b"data")
-    connection.close()
-    gaps = [later - earlier for earlier, later in pairwise(arrived)]
-    assert len(arrived) == 3
-    assert min(gaps) > 0.5, "one a second, not all at the end"
+    def gaps():
+        connection = http.client.HTTPConnection(prod.site.host)
+        connection.sock = prod.site.connect()
+        connection.request("GET", f"/events?events=3{kind}", headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        arrived, unpack = [], zlib.decompressobj(31).decompress if answer.headers["Content-Encoding"] else bytes
+        while part := answer.read1():
+            arrived += [time.monotonic()] * unpack(part).count(b"data")
+        connection.close()
+        assert len(arrived) == 3
+        return [later - earlier for earlier, later in pairwise(arrived)]
+
+    until(lambda: min(gaps()) > 0.5, what="one a second, not all at the end")
 
 
 def test_a_websocket_passes_and_the_next_request_of_anybody_does_too(prod):
@@ -119,7 +121,7 @@ def test_a_stop_of_the_application_says_good_bye_to_websockets_and_does_not_wait
         try:
             started = time.monotonic()
             docker("stop", "--time", "60", app)
-            assert time.monotonic() - started < 20, "graceful_timeout is 30 s"
+            assert time.monotonic() - started < 28, "graceful_timeout is 30 s"
             assert connection.recv(1000) == GOING_AWAY
             assert connection.recv(1000) == b""
         finally:
@@ -133,7 +135,7 @@ def test_of_a_crowd_that_cannot_be_served_most_are_told_at_once_and_the_site_goe
     def visit(number):
         path = served_all_the_time[number % 3]
         for _ in range(4):
-            answer = prod.site.get("/compute?seconds=0.05")
+            answer = prod.site.get("/compute?seconds=0.1")
             if answer.status == 503:
                 beside.add((path, prod.site.get(path).status))
             yield answer
