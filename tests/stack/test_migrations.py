@@ -84,7 +84,7 @@ def test_a_database_that_is_ahead_of_the_release_is_left_alone(prod, scratch):
 def test_a_migration_lets_others_pass_while_a_table_is_in_use(prod, scratch):
     """It gives its place in the queue up, for whoever comes after it waits for it; and tries again."""
     assert scratch("db", "upgrade", "0001").returncode == 0
-    hold = "BEGIN; LOCK TABLE alembic_version IN SHARE MODE; SELECT pg_sleep(120)"
+    hold = "BEGIN; LOCK TABLE alembic_version IN SHARE MODE; SELECT pg_sleep(600)"
 
     def locks(which):
         here = "locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
