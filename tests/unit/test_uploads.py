@@ -184,10 +184,7 @@ def blocked(make_app, monkeypatch):
 
 
 def under_way(app, number):
-    gate, deadline = app.extensions["gate"], time.monotonic() + 60
-    while len(gate.users) != number and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(gate.users) == number
+    until(lambda: len(app.extensions["gate"].users) == number, what=f"{number} under way")
 
 
 def test_of_many_uploads_some_wait_and_the_rest_is_refused_before_it_is_read(blocked):
